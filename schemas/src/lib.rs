@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod avro;
+pub mod commit;
+pub mod frame;
+pub mod intervals;
+pub mod log;
+pub mod metric;
+pub mod source;
+pub mod stats;
+pub mod time;
+pub mod window;

@@ -1,0 +1,75 @@
+//! Metrics: named sets of classes whose boxes are counted per frame.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The declared metrics, and the rule for classes that none of them names.
+///
+/// A declared metric has a row in every window, also when it saw nothing. A
+/// class outside all declared metrics is a metric of its own, with a row in
+/// each window where it was seen; where it was not, its count is zero in every
+/// frame, and readers answer so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MetricRules {
+    declared: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for MetricRules {
+    /// `lying`, `standing`, and `total`, which is both.
+    fn default() -> MetricRules {
+        let classes = |names: &[&str]| names.iter().copied().map(String::from).collect();
+        MetricRules {
+            declared: BTreeMap::from([
+                ("lying".into(), classes(&["lying"])),
+                ("standing".into(), classes(&["standing"])),
+                ("total".into(), classes(&["lying", "standing"])),
+            ]),
+        }
+    }
+}
+
+impl MetricRules {
+    /// Rules from metric name to class names.
+    pub fn new(declared: BTreeMap<String, Vec<String>>) -> MetricRules {
+        MetricRules { declared }
+    }
+
+    /// The declared metrics' names, ascending.
+    pub fn declared(&self) -> impl Iterator<Item = &str> {
+        self.declared.keys().map(String::as_str)
+    }
+
+    /// The metrics that a box of `class` counts for; never none.
+    pub fn metrics_of(&self, class: &str) -> Vec<Arc<str>> {
+        let naming = |(_, classes): &(&String, &Vec<String>)| classes.iter().any(|c| c == class);
+        let declared: Vec<Arc<str>> =
+            self.declared.iter().filter(naming).map(|(metric, _)| metric.as_str().into()).collect();
+        if !declared.is_empty() {
+            return declared;
+        }
+        // A class that only shares a declared metric's name must not be added
+        // to it.
+        match self.declared.contains_key(class) {
+            true => vec![format!("{class} (class)").into()],
+            false => vec![class.into()],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_counts_for_the_metrics_that_name_it_or_for_itself() {
+        let rules = MetricRules::default();
+        let of = |class| rules.metrics_of(class).join(" + ");
+        assert_eq!(of("lying"), "lying + total");
+        assert_eq!(of("standing"), "standing + total");
+        assert_eq!(of("person"), "person");
+        assert_eq!(of("total"), "total (class)");
+    }
+}
