@@ -1,1 +1,18 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod classes;
+mod committer;
+pub mod config;
+mod dataflow;
+mod dedup;
+mod delta;
+mod history;
+mod ingest;
+pub mod metrics;
+mod run;
+mod source;
+mod watermark;
+mod windows;
+mod worker;
+
+pub use run::{End, Input, Job, PipelineError, Progress, run};

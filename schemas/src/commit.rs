@@ -290,17 +290,22 @@ impl Audit {
         };
         let mut accepted = 0;
         for account in &self.partitions {
-            let PartitionAccount { log, partition, first_offset, next_offset, ledger, .. } = account;
+            let PartitionAccount { log, partition, first_offset, next_offset, ledger, .. } =
+                account;
             let at = format!("log {log}, partition {partition}");
             let Ledger { read, accepted: counted, duplicate, parked, gap } = *ledger;
             accepted += counted;
             check(
                 read == counted + duplicate + parked,
-                format!("{at}: read {read} is not accepted {counted} + duplicate {duplicate} + parked {parked}"),
+                format!(
+                    "{at}: read {read} is not accepted {counted} + duplicate {duplicate} + parked {parked}"
+                ),
             );
             check(
                 next_offset.0.checked_sub(first_offset.0) == Some(read + gap),
-                format!("{at}: offsets [{first_offset}, {next_offset}) are not read {read} + gap {gap}"),
+                format!(
+                    "{at}: offsets [{first_offset}, {next_offset}) are not read {read} + gap {gap}"
+                ),
             );
             check(
                 account.parked_rows == parked,
@@ -318,12 +323,16 @@ impl Audit {
             for (size, frames) in WindowSize::ALL.iter().zip(frames) {
                 check(
                     frames == accepted,
-                    format!("source {source}: {frames} frames in its {size} windows, but accepted {accepted}"),
+                    format!(
+                        "source {source}: {frames} frames in its {size} windows, but accepted {accepted}"
+                    ),
                 );
             }
             check(
                 *uneven_windows == 0,
-                format!("source {source}: {uneven_windows} windows with a metric that misses frames"),
+                format!(
+                    "source {source}: {uneven_windows} windows with a metric that misses frames"
+                ),
             );
         }
         check(
@@ -488,7 +497,9 @@ pub enum CommitError {
     Fenced { log: LogId, partition: Partition, owner_epoch: u64, expected: Offset, found: String },
 
     /// Another process wrote the source meanwhile: load it and apply again.
-    #[error("source {source_id} was written by another process (revision {found}, expected {expected})")]
+    #[error(
+        "source {source_id} was written by another process (revision {found}, expected {expected})"
+    )]
     SourceMoved { source_id: SourceId, expected: u64, found: u64 },
 
     #[error(transparent)]

@@ -85,7 +85,9 @@ pub enum FrameFault {
     Source(i64),
     #[error("seq {0} is negative")]
     Seq(i64),
-    #[error("a class name is empty, longer than {CLASS_BYTES_MAX} bytes, or holds control characters")]
+    #[error(
+        "a class name is empty, longer than {CLASS_BYTES_MAX} bytes, or holds control characters"
+    )]
     Class,
     #[error("{0} animals of one class; at most {ANIMALS_MAX}")]
     Count(i64),

@@ -8,5 +8,6 @@ pub mod log;
 pub mod metric;
 pub mod source;
 pub mod stats;
+pub mod stop;
 pub mod time;
 pub mod window;

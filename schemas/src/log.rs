@@ -191,7 +191,9 @@ pub enum LogError {
     #[error("could not {doing} {at}")]
     Io { doing: &'static str, at: String, source: std::io::Error },
 
-    #[error("no room left to append to {at}; free some space, nothing that was acknowledged is lost")]
+    #[error(
+        "no room left to append to {at}; free some space, nothing that was acknowledged is lost"
+    )]
     Full { at: String, source: std::io::Error },
 
     #[error(

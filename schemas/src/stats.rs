@@ -98,7 +98,8 @@ impl Histogram {
             let frames = crate::intervals::read_varint(&mut bytes).ok_or(InvalidHistogram)?;
             bars.push(frames);
         }
-        let longest = index(crate::frame::ANIMALS_MAX).saturating_mul(2 * crate::frame::CLASSES_MAX);
+        let longest =
+            index(crate::frame::ANIMALS_MAX).saturating_mul(2 * crate::frame::CLASSES_MAX);
         if bars.last() == Some(&0) || longest < bars.len() {
             return Err(InvalidHistogram);
         }

@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_moment_is_read_in_three_forms_and_shown_in_one() {
-        for text in ["2026-03-01T00:00:00Z", "2026-03-01", "1772323200000", "2026-03-01T01:00:00+01:00"] {
+        for text in
+            ["2026-03-01T00:00:00Z", "2026-03-01", "1772323200000", "2026-03-01T01:00:00+01:00"]
+        {
             assert_eq!(text.parse::<UnixMillis>().unwrap().to_string(), "2026-03-01T00:00:00Z");
         }
         assert_eq!(UnixMillis(1_772_323_200_250).to_string(), "2026-03-01T00:00:00.250Z");

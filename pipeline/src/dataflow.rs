@@ -1,0 +1,283 @@
+//! All operators joined.
+//!
+//! ```text
+//! read ──exchange by source──▶ Windows ──to worker 0──▶ Commit
+//! ```
+//!
+//! `Windows` keeps the state of every source of its worker. It holds what an
+//! epoch brings until the epoch is closed and only then counts it, so its state
+//! is always that of whole epochs. `Commit` gathers what all workers changed and
+//! hands each epoch over once it is closed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use rustc_hash::FxHashMap;
+use schemas::commit::{Commit, Ledger, Parked, PartitionAdvance, SourceChange};
+use schemas::log::{LogId, Offset, Partition};
+use schemas::source::SourceId;
+use schemas::time::UnixMillis;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::{Scope, Stream};
+
+use crate::classes::{MetricLookup, Names};
+use crate::committer::ClosedEpoch;
+use crate::config::PipelineConfig;
+use crate::ingest::{Advance, Frames, worker_of};
+use crate::source::{Context, Source};
+use crate::worker::Epochs;
+
+/// The dataflow's timestamp; the first is 1.
+pub(crate) type Epoch = u64;
+
+/// What enters the dataflow.
+#[derive(Clone, Debug)]
+pub(crate) enum Read {
+    /// Frames of one input for one worker.
+    Frames { to: usize, input: usize, frames: Frames },
+    /// How far an input was read.
+    Advance { input: usize, advance: Advance },
+    /// Everything that the logs had by this time has been read.
+    CaughtUp { to: usize, by: UnixMillis },
+}
+
+/// What one worker has to say of an epoch.
+#[derive(Clone, Debug)]
+enum Change {
+    Source(SourceChange),
+    Counted { input: usize, accepted: u64, duplicate: u64 },
+    Advance { input: usize, advance: Advance },
+}
+
+/// Moves between threads as it is. Timely wants to be able to send everything
+/// to another process; ours never does.
+#[derive(Clone, Debug)]
+pub(crate) struct Local<T>(pub(crate) T);
+
+impl<T> Serialize for Local<T> {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("never leaves the process"))
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Local<T> {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Local<T>, D::Error> {
+        Err(serde::de::Error::custom("never leaves the process"))
+    }
+}
+
+/// One input of the pipeline, for whoever writes its account.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned {
+    pub(crate) log: LogId,
+    pub(crate) partition: Partition,
+    pub(crate) owner_epoch: u64,
+}
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) context: Context,
+    pub(crate) config: PipelineConfig,
+    pub(crate) names: Arc<Names>,
+    pub(crate) owned: Vec<Owned>,
+    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) closed: Sender<ClosedEpoch>,
+}
+
+/// Joins the operators behind `read`.
+pub(crate) fn build<'scope>(
+    scope: Scope<'scope, Epoch>,
+    read: Stream<'scope, Epoch, Vec<Local<Read>>>,
+    shared: &Arc<Shared>,
+) {
+    let changes = windows(scope, read, Arc::clone(shared));
+    commit(changes, Arc::clone(shared));
+}
+
+fn windows<'scope>(
+    scope: Scope<'scope, Epoch>,
+    read: Stream<'scope, Epoch, Vec<Local<Read>>>,
+    shared: Arc<Shared>,
+) -> Stream<'scope, Epoch, Vec<Local<Change>>> {
+    let (worker, workers) = (scope.worker().index(), scope.worker().peers());
+    let route = |Local(read): &Local<Read>| match read {
+        Read::Frames { to, .. } | Read::CaughtUp { to, .. } => widen(*to),
+        Read::Advance { .. } => 0,
+    };
+    read.unary_frontier::<CapacityContainerBuilder<Vec<Local<Change>>>, _, _, _>(
+        Exchange::new(route),
+        "Windows",
+        move |_, _| {
+            let mut sources = Sources::load(worker, workers, Arc::clone(&shared));
+            let mut open = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each(|capability, data| {
+                    let Some(capability) = capability.retain_least(0) else { return };
+                    let epoch = *capability.time();
+                    let (_, held) = open.entry(epoch).or_insert_with(|| (capability, Vec::new()));
+                    held.append(data);
+                });
+                while let Some(first) = open.first_entry() {
+                    if frontier.less_equal(first.key()) {
+                        break; // Not closed: more of this epoch may still arrive.
+                    }
+                    let (epoch, (capability, reads)) = first.remove_entry();
+                    let mut session = output.session(&capability);
+                    sources.epoch(epoch, reads, |change| session.give(Local(change)));
+                }
+            }
+        },
+    )
+}
+
+/// The sources of one worker.
+struct Sources {
+    held: FxHashMap<SourceId, Source>,
+    metrics: MetricLookup,
+    /// Sources that the current epoch changes.
+    touched: Vec<SourceId>,
+    shared: Arc<Shared>,
+}
+
+impl Sources {
+    /// Those that have open windows: silence may end them.
+    fn load(worker: usize, workers: usize, shared: Arc<Shared>) -> Sources {
+        let mut held = FxHashMap::default();
+        for id in shared.context.history.open_sources() {
+            if worker_of(id, workers) == worker {
+                held.insert(id, Source::load(id, shared.config.cadence_ms(id), &shared.context));
+            }
+        }
+        let metrics = MetricLookup::new(Arc::clone(&shared.names));
+        Sources { held, metrics, touched: Vec::new(), shared }
+    }
+
+    fn epoch(&mut self, epoch: Epoch, reads: Vec<Local<Read>>, mut give: impl FnMut(Change)) {
+        let mut caught_up = None;
+        for Local(read) in reads {
+            match read {
+                Read::Frames { to: _, input, frames } => {
+                    let (accepted, duplicate) = self.count(&frames, epoch);
+                    give(Change::Counted { input, accepted, duplicate });
+                }
+                Read::Advance { input, advance } => give(Change::Advance { input, advance }),
+                Read::CaughtUp { to: _, by } => caught_up = caught_up.max(Some(by)),
+            }
+        }
+        if let Some(by) = caught_up {
+            for (id, source) in &mut self.held {
+                if source.silence(by, epoch, &self.shared.context) {
+                    self.touched.push(*id);
+                }
+            }
+        }
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for id in self.touched.drain(..) {
+            let source = self.held.get_mut(&id).expect("a touched source is held");
+            give(Change::Source(source.close(epoch, &self.shared.context, &mut self.metrics)));
+        }
+        let committed = self.shared.epochs.last_committed();
+        self.held.retain(|_, source| !source.evict(epoch, committed));
+    }
+
+    fn count(&mut self, frames: &Frames, epoch: Epoch) -> (u64, u64) {
+        let Sources { held, metrics, touched, shared } = self;
+        let (mut accepted, mut duplicate) = (0, 0);
+        for (arrival, counts) in frames.iter() {
+            let id = arrival.source;
+            let source = held
+                .entry(id)
+                .or_insert_with(|| Source::load(id, shared.config.cadence_ms(id), &shared.context));
+            if source.frame(arrival, counts, epoch, &shared.context, metrics) {
+                accepted += 1;
+                if touched.last() != Some(&id) {
+                    touched.push(id);
+                }
+            } else {
+                duplicate += 1;
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        (accepted, duplicate)
+    }
+}
+
+/// Hands each epoch over once it is closed.
+fn commit<'scope>(changes: Stream<'scope, Epoch, Vec<Local<Change>>>, shared: Arc<Shared>) {
+    let mut open = BTreeMap::<Epoch, Vec<Local<Change>>>::new();
+    changes.sink(Exchange::new(|_: &Local<Change>| 0), "Commit", move |(input, frontier)| {
+        input.for_each(|capability, data| {
+            if let Some(epoch) = capability.least() {
+                open.entry(*epoch).or_default().append(data);
+            }
+        });
+        while let Some(first) = open.first_entry() {
+            if frontier.less_equal(first.key()) {
+                break; // Not closed: another worker may still have changes.
+            }
+            let (epoch, changes) = first.remove_entry();
+            let commit = gather(changes, &shared.owned);
+            if shared.context.history.is_lost() || shared.epochs.has_failed() {
+                shared.epochs.fail();
+                continue;
+            }
+            // At most `EPOCHS_AHEAD` epochs are on their way, so there is room;
+            // without a committer there is nothing left to commit for.
+            if shared.closed.try_send(ClosedEpoch { epoch, commit }).is_err() {
+                shared.epochs.fail();
+            }
+        }
+    });
+}
+
+/// What the changes of one epoch come to.
+fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
+    let mut commit = Commit::default();
+    let mut advances = BTreeMap::<usize, (Offset, Offset)>::new();
+    let mut ledgers = BTreeMap::<usize, Ledger>::new();
+    let mut parked: Vec<Parked> = Vec::new();
+    for Local(change) in changes {
+        match change {
+            Change::Source(source) => commit.sources.push(source),
+            Change::Counted { input, accepted, duplicate } => {
+                ledgers.entry(input).or_default().add(&Ledger {
+                    accepted,
+                    duplicate,
+                    ..Ledger::default()
+                });
+            }
+            Change::Advance { input, advance: Advance { from, to, read, parked: aside } } => {
+                let (first, last) = advances.entry(input).or_insert((from, to));
+                *first = from.min(*first);
+                *last = to.max(*last);
+                ledgers.entry(input).or_default().add(&Ledger {
+                    read,
+                    parked: widen(aside.len()),
+                    gap: (to.0 - from.0) - read,
+                    ..Ledger::default()
+                });
+                parked.extend(aside);
+            }
+        }
+    }
+    commit.parked = parked;
+    commit.partitions = advances
+        .into_iter()
+        .map(|(input, (from, to))| {
+            let Owned { log, partition, owner_epoch } = owned[input].clone();
+            let ledger = ledgers.get(&input).copied().unwrap_or_default();
+            PartitionAdvance { log, partition, owner_epoch, from, to, ledger }
+        })
+        .collect();
+    commit
+}
+
+fn widen(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

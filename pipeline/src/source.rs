@@ -1,0 +1,159 @@
+//! One source, one epoch at a time: frames in, changes out.
+
+use schemas::commit::{SourceChange, SourceState};
+use schemas::source::{SessionId, SourceId};
+use schemas::time::UnixMillis;
+
+use crate::classes::{ClassId, MetricLookup};
+use crate::dedup::Dedup;
+use crate::delta::Deltas;
+use crate::history::History;
+use crate::watermark::{Bounds, Watermark};
+use crate::windows::{Rules, Windows};
+
+/// What all sources go by.
+pub(crate) struct Context {
+    pub(crate) history: History,
+    pub(crate) bounds: Bounds,
+    pub(crate) rules: Rules,
+}
+
+/// One frame, without its counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) source: SourceId,
+    pub(crate) session: SessionId,
+    pub(crate) seq: u64,
+    pub(crate) captured_at: UnixMillis,
+    pub(crate) appended_at: UnixMillis,
+}
+
+/// The state of one source.
+pub(crate) struct Source {
+    id: SourceId,
+    rev: u64,
+    accepted: u64,
+    cadence_ms: i64,
+    watermark: Watermark,
+    /// Newest event time before the current epoch: a window that starts later
+    /// cannot be in the store.
+    stored_up_to: UnixMillis,
+    dedup: Dedup,
+    deltas: Deltas,
+    windows: Windows,
+    /// The last epoch that changed anything.
+    changed_in: u64,
+}
+
+impl Source {
+    /// The source as the store has it, with its open windows.
+    pub(crate) fn load(id: SourceId, cadence_ms: i64, context: &Context) -> Source {
+        let mut source = Source {
+            id,
+            rev: 0,
+            accepted: 0,
+            cadence_ms,
+            watermark: Watermark::NEW,
+            stored_up_to: UnixMillis::MIN,
+            dedup: Dedup::default(),
+            deltas: Deltas::default(),
+            windows: Windows::default(),
+            changed_in: 0,
+        };
+        if let Some(stored) = context.history.source(id) {
+            let SourceState {
+                source: _,
+                rev,
+                watermark,
+                last_appended_at,
+                last_captured_at,
+                accepted,
+            } = stored;
+            source.rev = rev;
+            source.accepted = accepted;
+            source.watermark = Watermark { at: watermark, last_appended_at, last_captured_at };
+            source.stored_up_to = last_captured_at;
+            for window in context.history.open_windows(id) {
+                source.windows.take_up(window, &context.rules.names);
+            }
+        }
+        source
+    }
+
+    /// Counts a frame, unless it was counted before; whether it was new.
+    #[inline]
+    pub(crate) fn frame(
+        &mut self,
+        arrival: &Arrival,
+        counts: &[(ClassId, u16)],
+        epoch: u64,
+        context: &Context,
+        metrics: &mut MetricLookup,
+    ) -> bool {
+        let Arrival { source, session, seq, captured_at, appended_at } = *arrival;
+        let load = |block| context.history.seqs(source, session, block);
+        if !self.dedup.first_seen(session, seq, epoch, load) {
+            return false;
+        }
+        let watermark = self.watermark.frame(captured_at, appended_at, &context.bounds);
+        self.deltas.add(captured_at, watermark, counts, metrics);
+        self.accepted += 1;
+        self.changed_in = epoch;
+        true
+    }
+
+    /// Takes note that everything that the log had by `now` was read. Whether a
+    /// window turns final by it.
+    pub(crate) fn silence(&mut self, now: UnixMillis, epoch: u64, context: &Context) -> bool {
+        let mut silent = self.watermark;
+        silent.silence(now, &context.bounds);
+        if !self.windows.any_ends_by(silent.at, &context.rules) {
+            return false;
+        }
+        self.watermark = silent;
+        self.changed_in = epoch;
+        true
+    }
+
+    /// What `epoch` changed.
+    pub(crate) fn close(
+        &mut self,
+        epoch: u64,
+        context: &Context,
+        metrics: &mut MetricLookup,
+    ) -> SourceChange {
+        for delta in self.deltas.take() {
+            let known = self.stored_up_to;
+            self.windows.add(&delta, epoch, &context.rules, |window| {
+                if known < window.start {
+                    return None;
+                }
+                context.history.window(self.id, window.size, window.start)
+            });
+        }
+        self.stored_up_to = self.watermark.last_captured_at;
+        self.rev += 1;
+        let Watermark { at: watermark, last_appended_at, last_captured_at } = self.watermark;
+        let windows =
+            self.windows.close(self.id, watermark, epoch, self.cadence_ms, &context.rules, metrics);
+        SourceChange {
+            state: SourceState {
+                source: self.id,
+                rev: self.rev,
+                watermark,
+                last_appended_at,
+                last_captured_at,
+                accepted: self.accepted,
+            },
+            blocks: self.dedup.take_changed(self.id),
+            windows,
+        }
+    }
+
+    /// Lets go of what is committed and quiet; whether nothing is left to hold.
+    pub(crate) fn evict(&mut self, epoch: u64, committed: u64) -> bool {
+        self.windows.evict(epoch, committed);
+        self.dedup.evict(epoch, committed);
+        self.windows.is_empty() && self.dedup.is_empty() && self.changed_in <= committed
+    }
+}

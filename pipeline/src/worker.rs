@@ -1,0 +1,219 @@
+//! The only file that steps timely, and where epochs end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use schemas::time::{UnixMillis, millis};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
+use timely::dataflow::operators::Input;
+use timely::worker::Worker;
+
+use crate::dataflow::{self, Epoch, Local, Read, Shared};
+use crate::ingest::Ingested;
+
+/// Epochs that may be computed ahead of the last commit. It bounds memory
+/// whatever the store does.
+pub(crate) const EPOCHS_AHEAD: u64 = 2;
+
+/// How long a worker sleeps when there is nothing to do; whoever has something
+/// wakes it.
+const PARK: Duration = Duration::from_millis(100);
+
+/// Where the epochs stand, for all threads.
+#[derive(Debug)]
+pub(crate) struct Epochs {
+    current: AtomicU64,
+    committed: AtomicU64,
+    /// What entered the current epoch: frames, and other reads as one each. A
+    /// slot an epoch, used in turn, so that nobody counts for another's.
+    entered: [AtomicU64; 4],
+    /// By input: the log's time by which everything has been read, unless there
+    /// is more to read.
+    caught_up: Mutex<Vec<Option<UnixMillis>>>,
+    failed: AtomicBool,
+    workers: Mutex<Vec<Thread>>,
+}
+
+impl Epochs {
+    pub(crate) fn new(inputs: usize) -> Epochs {
+        Epochs {
+            current: AtomicU64::new(1),
+            committed: AtomicU64::new(0),
+            entered: Default::default(),
+            caught_up: Mutex::new(vec![None; inputs]),
+            failed: AtomicBool::new(false),
+            workers: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The newest epoch that the store has.
+    pub(crate) fn last_committed(&self) -> Epoch {
+        self.committed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn committed(&self, epoch: Epoch) {
+        self.committed.store(epoch, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Nothing more will be committed.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn wake(&self) {
+        for worker in &*self.workers.lock().unwrap_or_else(PoisonError::into_inner) {
+            worker.unpark();
+        }
+    }
+
+    fn entered(&self, epoch: Epoch) -> &AtomicU64 {
+        &self.entered[usize::try_from(epoch % 4).unwrap_or(0)]
+    }
+
+    /// Ends `current`, unless another worker has.
+    fn end(&self, current: Epoch) {
+        // Nobody uses the slot after the next one yet.
+        self.entered(current + 2).store(0, Ordering::SeqCst);
+        let next = current + 1;
+        let moved =
+            self.current.compare_exchange(current, next, Ordering::SeqCst, Ordering::SeqCst);
+        if moved.is_ok() {
+            self.wake();
+        }
+    }
+
+    /// Notes how far `input` has been read.
+    fn note(&self, input: usize, by: Option<UnixMillis>) {
+        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)[input] = by;
+    }
+
+    /// The time by which all inputs have been read to their ends.
+    fn all_caught_up(&self) -> Option<UnixMillis> {
+        let caught_up = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
+        caught_up.iter().copied().min().flatten()
+    }
+
+    fn register(&self) {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(std::thread::current());
+    }
+}
+
+/// The inputs that one worker feeds: each with its number and what it gives.
+pub(crate) type Inputs = Vec<(usize, Receiver<Ingested>)>;
+
+/// How often silence is looked at.
+const SILENCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs one worker until its inputs have ended, or nothing more can be committed.
+pub(crate) fn run(worker: &mut Worker, inputs: Inputs, shared: &Arc<Shared>) {
+    let epochs = &shared.epochs;
+    epochs.register();
+    let to = worker.dataflow::<Epoch, _, _>(|scope| {
+        let (to, read) = scope.new_input();
+        dataflow::build(scope, read, shared);
+        to
+    });
+    let mut feed = Feed { inputs, to, workers: worker.peers(), told: None };
+    let mut begun = Instant::now();
+    while !epochs.has_failed() && !feed.inputs.is_empty() {
+        let current = epochs.current.load(Ordering::SeqCst);
+        if *feed.to.time() < current {
+            feed.to.advance_to(current);
+            begun = Instant::now();
+        }
+        let room = u64::from(shared.config.epoch_frames_max.get());
+        let fed = epochs.entered(current).load(Ordering::SeqCst) < room && feed.take(epochs);
+        let entered = epochs.entered(current).load(Ordering::SeqCst);
+        let due = 0 < entered && shared.config.commit_interval <= begun.elapsed();
+        let ahead = current - epochs.last_committed();
+        if (room <= entered || due) && ahead < EPOCHS_AHEAD {
+            epochs.end(current);
+            worker.step();
+        } else if fed {
+            worker.step();
+        } else {
+            let until_due = match 0 < entered && ahead < EPOCHS_AHEAD {
+                true => shared.config.commit_interval.saturating_sub(begun.elapsed()),
+                false => PARK,
+            };
+            worker.step_or_park(Some(until_due.min(PARK)));
+        }
+    }
+    // The end of the input closes the last epoch; timely steps until it is out.
+    feed.to.close();
+}
+
+/// What one worker's inputs give to the dataflow.
+struct Feed {
+    inputs: Inputs,
+    to: InputHandle<Epoch, CapacityContainerBuilder<Vec<Local<Read>>>>,
+    workers: usize,
+    /// The last silence that the dataflow was told of.
+    told: Option<UnixMillis>,
+}
+
+impl Feed {
+    /// Takes one read of each input; whether there was any. Inputs that have
+    /// ended are removed.
+    fn take(&mut self, epochs: &Epochs) -> bool {
+        let mut entered = 0;
+        let to = &mut self.to;
+        self.inputs.retain(|(input, receiver)| match receiver.try_recv() {
+            Ok(ingested) => {
+                entered += enter(*input, ingested, to, epochs);
+                true
+            }
+            Err(TryRecvError::Empty) => true,
+            Err(TryRecvError::Disconnected) => false,
+        });
+        entered += self.tell_silence(epochs);
+        epochs.entered(*self.to.time()).fetch_add(entered, Ordering::SeqCst);
+        0 < entered
+    }
+
+    fn tell_silence(&mut self, epochs: &Epochs) -> u64 {
+        let Some(by) = epochs.all_caught_up() else { return 0 };
+        let recent = |told: UnixMillis| by.get() - told.get() < millis(SILENCE_EVERY);
+        // What another worker read before it caught up may be in an epoch that
+        // this one has not entered yet; then the silence is told next time.
+        let entered_all = epochs.current.load(Ordering::SeqCst) == *self.to.time();
+        if self.told.is_some_and(recent) || !entered_all {
+            return 0;
+        }
+        self.told = Some(by);
+        for to in 0..self.workers {
+            self.to.send(Local(Read::CaughtUp { to, by }));
+        }
+        1
+    }
+}
+
+fn enter(
+    input: usize,
+    ingested: Ingested,
+    to: &mut InputHandle<Epoch, CapacityContainerBuilder<Vec<Local<Read>>>>,
+    epochs: &Epochs,
+) -> u64 {
+    let Ingested { frames, advance, caught_up } = ingested;
+    let mut entered = 0;
+    for (worker, frames) in frames.into_iter().enumerate().filter(|(_, f)| !f.is_empty()) {
+        entered += u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        to.send(Local(Read::Frames { to: worker, input, frames }));
+    }
+    if let Some(advance) = advance {
+        entered = entered.max(1);
+        to.send(Local(Read::Advance { input, advance }));
+    }
+    epochs.note(input, caught_up);
+    entered
+}

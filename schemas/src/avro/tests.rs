@@ -1,0 +1,302 @@
+//! The record against apache-avro as an independent reader and writer, across
+//! versions, and against bytes that are no record.
+
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use proptest::prelude::*;
+
+use super::*;
+
+/// A predecessor: without producer's time, size and model.
+const OLDER: &str = r#"{"type": "record", "name": "Frame", "namespace": "animov", "fields": [
+    {"name": "source", "type": "int"},
+    {"name": "session", "type": {"type": "fixed", "name": "Session", "size": 16}},
+    {"name": "seq", "type": "long"},
+    {"name": "captured_at", "type": "long"},
+    {"name": "detections", "type": {"type": "array", "items": {"type": "record", "name": "Detection", "fields": [
+        {"name": "class", "type": "string"},
+        {"name": "confidence", "type": "float"},
+        {"name": "x", "type": "float"}, {"name": "y", "type": "float"},
+        {"name": "w", "type": "float"}, {"name": "h", "type": "float"}
+    ]}}}
+]}"#;
+
+/// This version, with defaults for what [`OLDER`] lacks, so that apache-avro
+/// can resolve between the two.
+fn current() -> String {
+    let mut schema: serde_json::Value = serde_json::from_str(FRAME_SCHEMA).unwrap();
+    for field in schema["fields"].as_array_mut().unwrap() {
+        match field["name"].as_str().unwrap() {
+            "produced_at" | "width" | "height" => field["default"] = 0.into(),
+            "model" => field["default"] = serde_json::json!({"name": "", "hash": ""}),
+            _ => {}
+        }
+    }
+    schema.to_string()
+}
+
+/// A successor: tracks in the boxes, a temperature, and a reordering.
+fn newer() -> String {
+    let mut schema: serde_json::Value = serde_json::from_str(&current()).unwrap();
+    let fields = schema["fields"].as_array_mut().unwrap();
+    let boxes = fields.iter_mut().find(|field| field["name"] == "detections").unwrap();
+    boxes["type"]["items"]["fields"]
+        .as_array_mut()
+        .unwrap()
+        .push(serde_json::json!({"name": "track", "type": ["null", "long"], "default": null}));
+    fields
+        .push(serde_json::json!({"name": "celsius", "type": ["null", "double"], "default": null}));
+    fields.push(serde_json::json!({"name": "tags", "type": {"type": "array", "items": "string"}, "default": []}));
+    schema.to_string()
+}
+
+fn parse(json: &str) -> apache_avro::Schema {
+    apache_avro::Schema::parse_str(json).unwrap()
+}
+
+fn fingerprint(json: &str) -> [u8; 8] {
+    parse(json).fingerprint::<apache_avro::rabin::Rabin>().bytes.try_into().unwrap()
+}
+
+fn read(bytes: &[u8], writer: &str, reader: &str) -> Value {
+    let (writer, reader) = (parse(writer), parse(reader));
+    let datum = GenericDatumReader::builder(&writer).reader_schema(&reader).build().unwrap();
+    datum.read_value(&mut &bytes[10..]).unwrap()
+}
+
+fn write(value: Value, schema: &str) -> Vec<u8> {
+    let parsed = parse(schema);
+    let datum = GenericDatumWriter::builder(&parsed).build().unwrap();
+    let value = value.resolve(&parsed).unwrap();
+    [&MARKER[..], &fingerprint(schema), &datum.write_value_to_vec(value).unwrap()].concat()
+}
+
+fn schemas() -> Schemas {
+    let mut schemas = Schemas::builtin();
+    for json in [OLDER, FRAME_SCHEMA, COUNTS_SCHEMA, &newer()] {
+        schemas.register(json).unwrap();
+    }
+    schemas
+}
+
+fn class() -> impl Strategy<Value = Arc<str>> {
+    prop::sample::select(vec!["lying", "standing", "eat", "chèvre", "class_0"]).prop_map(Arc::from)
+}
+
+fn detection() -> impl Strategy<Value = Detection> {
+    (class(), 0.0_f32..=1.0, 0.0_f32..=0.5, 0.0_f32..=0.5, 0.0_f32..=0.5, 0.0_f32..=0.5)
+        .prop_map(|(class, confidence, x, y, w, h)| Detection { class, confidence, x, y, w, h })
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    let model = Model { name: "goats.onnx".into(), hash: "0123456789abcdef".into() };
+    let picture = move |(width, height, detections)| {
+        Seen::Detections(Picture { width, height, model: model.clone(), detections })
+    };
+    prop_oneof![
+        (1_u32..5000, 1_u32..5000, prop::collection::vec(detection(), 0..20)).prop_map(picture),
+        prop::collection::btree_map(class(), 0_u32..=ANIMALS_MAX, 0..5)
+            .prop_map(|counts| Seen::Counts(counts.into_iter().collect())),
+    ]
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let numbers = (1_i64..=i64::from(i32::MAX), 0_u64..1 << 62, any::<i64>(), any::<i64>());
+    (numbers, any::<[u8; 16]>(), seen()).prop_map(
+        |((source, seq, captured_at, produced_at), session, seen)| Frame {
+            id: FrameId {
+                source: SourceId::try_from(source).unwrap(),
+                session: SessionId::from(session),
+                seq,
+            },
+            captured_at: UnixMillis::new(captured_at),
+            produced_at: UnixMillis::new(produced_at),
+            seen,
+        },
+    )
+}
+
+fn encoded(frame: &Frame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(frame, &mut bytes);
+    bytes
+}
+
+/// Collects what [`observe`] tells, as one count a class.
+#[derive(Default)]
+struct Tally(std::collections::BTreeMap<Vec<u8>, u32>);
+
+impl Observer for Tally {
+    fn box_of(&mut self, class: &[u8]) -> Result<(), FrameFault> {
+        *self.0.entry(class.to_vec()).or_default() += 1;
+        Ok(())
+    }
+
+    fn count_of(&mut self, class: &[u8], animals: u32) -> Result<(), FrameFault> {
+        assert_eq!(self.0.insert(class.to_vec(), animals), None);
+        Ok(())
+    }
+}
+
+fn tally(seen: &Seen) -> Tally {
+    let mut tally = Tally::default();
+    match seen {
+        Seen::Detections(picture) => {
+            picture.detections.iter().for_each(|d| tally.box_of(d.class.as_bytes()).unwrap());
+        }
+        Seen::Counts(counts) => {
+            counts.iter().for_each(|(class, n)| tally.count_of(class.as_bytes(), *n).unwrap());
+        }
+    }
+    tally
+}
+
+#[test]
+fn the_fingerprints_are_those_of_the_schemas() {
+    assert_eq!(FRAME_FINGERPRINT, fingerprint(FRAME_SCHEMA));
+    assert_eq!(COUNTS_FINGERPRINT, fingerprint(COUNTS_SCHEMA));
+    // Defaults are no part of the canonical form.
+    assert_eq!(FRAME_FINGERPRINT, fingerprint(&current()));
+}
+
+#[test]
+fn each_version_is_compatible_with_each() {
+    let versions = [OLDER.to_owned(), current(), newer()];
+    for writer in &versions {
+        for reader in &versions {
+            apache_avro::schema_compatibility::SchemaCompatibility::can_read(
+                &parse(writer),
+                &parse(reader),
+            )
+            .unwrap_or_else(|error| panic!("{writer}\n{reader}\n{error}"));
+        }
+    }
+}
+
+#[test]
+fn an_unknown_schema_is_named_and_readable_once_registered() {
+    let frame = Frame {
+        id: FrameId {
+            source: SourceId::try_from(3).unwrap(),
+            session: SessionId::derived_from(b"x"),
+            seq: 9,
+        },
+        captured_at: UnixMillis::new(1_772_408_970_000),
+        produced_at: UnixMillis::new(1_772_408_970_001),
+        seen: Seen::Detections(Picture {
+            width: 1,
+            height: 1,
+            model: Model { name: "m".into(), hash: "h".into() },
+            detections: Vec::new(),
+        }),
+    };
+    let newer = newer();
+    let bytes = write(read(&encoded(&frame), FRAME_SCHEMA, &newer), &newer);
+    let unknown = decode(&bytes, &Schemas::builtin()).unwrap_err();
+    assert_eq!(unknown, Undecodable::UnknownSchema(u64::from_le_bytes(fingerprint(&newer))));
+    assert_eq!(decode(&bytes, &schemas()), Ok(frame));
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(frame in frame()) {
+        let bytes = encoded(&frame);
+        prop_assert_eq!(decode(&bytes, &Schemas::builtin()), Ok(frame.clone()));
+
+        let mut told = Tally::default();
+        let header = observe(&bytes, &Schemas::builtin(), &mut told).unwrap();
+        let Frame { id, captured_at, produced_at, seen } = &frame;
+        prop_assert_eq!(header, Header { id: *id, captured_at: *captured_at, produced_at: *produced_at });
+        prop_assert_eq!(told.0, tally(seen).0);
+
+        let mut two = [bytes.clone(), bytes].concat();
+        let mut rest = two.as_slice();
+        prop_assert_eq!(decode_prefix(&mut rest, &Schemas::builtin()), Ok(frame.clone()));
+        prop_assert_eq!(decode_prefix(&mut rest, &Schemas::builtin()), Ok(frame.clone()));
+        prop_assert!(rest.is_empty());
+        two.pop();
+        prop_assert!(decode(&two, &Schemas::builtin()).is_err());
+    }
+
+    #[test]
+    fn apache_avro_reads_and_writes_the_same_bytes(frame in frame()) {
+        let schema = match frame.seen {
+            Seen::Detections(_) => FRAME_SCHEMA,
+            Seen::Counts(_) => COUNTS_SCHEMA,
+        };
+        let bytes = encoded(&frame);
+        let again = write(read(&bytes, schema, schema), schema);
+        let mut theirs = decode(&again, &Schemas::builtin()).unwrap();
+        match &mut theirs.seen {
+            Seen::Detections(_) => prop_assert_eq!(again, bytes),
+            // A map has no order of its own; the generator's is ascending.
+            Seen::Counts(counts) => counts.sort(),
+        }
+        prop_assert_eq!(theirs, frame);
+    }
+
+    #[test]
+    fn every_version_reads_every_version(frame in frame()) {
+        prop_assume!(matches!(frame.seen, Seen::Detections(_)));
+        let ours = encoded(&frame);
+        let Seen::Detections(picture) = &frame.seen else { unreachable!() };
+        for writer in [OLDER.to_owned(), current(), newer()] {
+            let bytes = write(read(&ours, FRAME_SCHEMA, &writer), &writer);
+            let ours = decode(&bytes, &schemas()).unwrap();
+            prop_assert_eq!(ours.id, frame.id);
+            prop_assert_eq!(ours.captured_at, frame.captured_at);
+            let Seen::Detections(seen) = &ours.seen else { unreachable!() };
+            prop_assert_eq!(&seen.detections, &picture.detections);
+            if writer != OLDER {
+                prop_assert_eq!(&ours, &frame);
+            }
+            let mut told = Tally::default();
+            observe(&bytes, &schemas(), &mut told).unwrap();
+            prop_assert_eq!(told.0, tally(&frame.seen).0);
+            // A program of that other version, reading through apache-avro.
+            for reader in [OLDER.to_owned(), current(), newer()] {
+                let Value::Record(fields) = read(&bytes, &writer, &reader) else { unreachable!() };
+                let seq = fields.iter().find(|(name, _)| name == "seq").unwrap();
+                prop_assert_eq!(&seq.1, &Value::Long(frame.id.seq.try_into().unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn cut_or_changed_bytes_are_read_or_refused_and_never_panic(
+        frame in frame(),
+        cut in any::<prop::sample::Index>(),
+        flip in any::<(prop::sample::Index, u8)>(),
+    ) {
+        let bytes = encoded(&frame);
+        prop_assert!(decode(&bytes[..cut.index(bytes.len())], &schemas()).is_err());
+        let mut changed = bytes.clone();
+        changed[flip.0.index(bytes.len())] ^= flip.1;
+        let decoded = decode(&changed, &schemas());
+        let observed = observe(&changed, &schemas(), &mut Tolerant);
+        // Class names, and classes named twice, are the observer's to judge.
+        prop_assert!(decoded.is_err() || observed.is_ok());
+    }
+
+    #[test]
+    fn any_bytes_end_in_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0..4) {
+        let fingerprint = [FRAME_FINGERPRINT, COUNTS_FINGERPRINT, fingerprint(OLDER), [0; 8]];
+        let index = usize::try_from(which).unwrap();
+        let bytes = [&MARKER[..], &fingerprint[index], &bytes].concat();
+        _ = decode(&bytes, &schemas());
+        _ = observe(&bytes, &schemas(), &mut Tolerant);
+    }
+}
+
+struct Tolerant;
+
+impl Observer for Tolerant {
+    fn box_of(&mut self, _: &[u8]) -> Result<(), FrameFault> {
+        Ok(())
+    }
+
+    fn count_of(&mut self, _: &[u8], _: u32) -> Result<(), FrameFault> {
+        Ok(())
+    }
+}
