@@ -1,1 +1,5 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+pub mod log;
+pub mod metrics;

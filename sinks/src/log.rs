@@ -1,0 +1,3 @@
+//! The log of frames: implementations of [`FrameLog`](schemas::log::FrameLog).
+
+pub mod segments;
