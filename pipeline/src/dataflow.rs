@@ -95,7 +95,15 @@ pub(crate) fn build<'scope>(
     shared: &Arc<Shared>,
 ) {
     let changes = windows(scope, read, Arc::clone(shared));
-    commit(changes, Arc::clone(shared));
+    let shared = Arc::clone(shared);
+    commit(changes, shared.owned.clone(), move |closed| {
+        // At most `EPOCHS_AHEAD` epochs are on their way, so there is room;
+        // without a committer there is nothing left to commit for.
+        let lost = shared.context.history.is_lost() || shared.epochs.has_failed();
+        if lost || shared.closed.try_send(closed).is_err() {
+            shared.epochs.fail();
+        }
+    });
 }
 
 fn windows<'scope>(
@@ -208,8 +216,14 @@ impl Sources {
     }
 }
 
-/// Hands each epoch over once it is closed.
-fn commit<'scope>(changes: Stream<'scope, Epoch, Vec<Local<Change>>>, shared: Arc<Shared>) {
+/// Hands each epoch to `deliver` once it is closed, in order.
+///
+/// `deliver` runs on the worker's thread and must not block.
+fn commit(
+    changes: Stream<'_, Epoch, Vec<Local<Change>>>,
+    owned: Vec<Owned>,
+    mut deliver: impl FnMut(ClosedEpoch) + 'static,
+) {
     let mut open = BTreeMap::<Epoch, Vec<Local<Change>>>::new();
     changes.sink(Exchange::new(|_: &Local<Change>| 0), "Commit", move |(input, frontier)| {
         input.for_each(|capability, data| {
@@ -222,16 +236,7 @@ fn commit<'scope>(changes: Stream<'scope, Epoch, Vec<Local<Change>>>, shared: Ar
                 break; // Not closed: another worker may still have changes.
             }
             let (epoch, changes) = first.remove_entry();
-            let commit = gather(changes, &shared.owned);
-            if shared.context.history.is_lost() || shared.epochs.has_failed() {
-                shared.epochs.fail();
-                continue;
-            }
-            // At most `EPOCHS_AHEAD` epochs are on their way, so there is room;
-            // without a committer there is nothing left to commit for.
-            if shared.closed.try_send(ClosedEpoch { epoch, commit }).is_err() {
-                shared.epochs.fail();
-            }
+            deliver(ClosedEpoch { epoch, commit: gather(changes, &owned) });
         }
     });
 }
@@ -280,4 +285,54 @@ fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
 
 fn widen(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use timely::dataflow::operators::Input;
+
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_handed_over_when_it_closes_and_not_before() {
+        timely::execute_directly(|worker| {
+            let told = Rc::new(RefCell::new(Vec::new()));
+            let mut changes = worker.dataflow(|scope| {
+                let (input, changes) = scope.new_input();
+                let told = Rc::clone(&told);
+                let owned =
+                    Owned { log: LogId("log".into()), partition: Partition(0), owner_epoch: 1 };
+                commit(changes, vec![owned], move |closed| told.borrow_mut().push(closed));
+                input
+            });
+            let advance = |from, to| {
+                let advance =
+                    Advance { from: Offset(from), to: Offset(to), read: to - from, parked: vec![] };
+                Local(Change::Advance { input: 0, advance })
+            };
+            let mut steps = |worker: &mut timely::worker::Worker| {
+                (0..9).for_each(|_| _ = worker.step());
+            };
+            changes.advance_to(1);
+            changes.send(advance(0, 3));
+            changes.flush();
+            steps(worker);
+            assert!(told.borrow().is_empty());
+
+            changes.send(advance(3, 5));
+            changes.advance_to(2);
+            changes.send(advance(5, 6));
+            changes.flush();
+            steps(worker);
+            assert_eq!(told.borrow().len(), 1);
+            let partition = &told.borrow()[0].commit.partitions[0];
+            assert_eq!(
+                (partition.from, partition.to, partition.ledger.read),
+                (Offset(0), Offset(5), 5)
+            );
+        });
+    }
 }

@@ -107,7 +107,9 @@ impl Source {
     pub(crate) fn silence(&mut self, now: UnixMillis, epoch: u64, context: &Context) -> bool {
         let mut silent = self.watermark;
         silent.silence(now, &context.bounds);
-        if !self.windows.any_ends_by(silent.at, &context.rules) {
+        // A source that this epoch changes is looked at when the epoch closes.
+        let changes = self.changed_in == epoch;
+        if !changes && !self.windows.any_ends_by(silent.at, &context.rules) {
             return false;
         }
         self.watermark = silent;

@@ -152,7 +152,8 @@ pub fn observe(
         let mut wire = Wire(value);
         let header = read_header(&mut wire)?;
         read_size(&mut wire)?;
-        (wire.string()?, wire.string()?);
+        wire.string()?;
+        wire.string()?;
         read_boxes(&mut wire, |class, _, _| observer.box_of(class))?;
         wire.end()?;
         return Ok(header);

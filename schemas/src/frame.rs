@@ -123,10 +123,10 @@ impl Detection {
 
 /// The rule of [`Detection::check`] for numbers that are no [`Detection`] yet.
 pub(crate) fn check_box(confidence: f32, [x, y, w, h]: [f32; 4]) -> Result<(), FrameFault> {
-    // Written so that NaN fails.
-    if !(0.0 <= confidence && confidence <= 1.0) {
+    if !(0.0..=1.0).contains(&confidence) {
         return Err(FrameFault::Confidence(confidence));
     }
+    // Written so that NaN fails.
     let inside = |from: f32, length: f32| {
         -EDGE_SLACK <= from && 0.0 <= length && from + length <= 1.0 + EDGE_SLACK
     };

@@ -28,12 +28,11 @@ pub enum WindowSize {
 /// Milliseconds in a minute.
 pub const MINUTE_MS: i64 = 60_000;
 
-// Windows are merged from whole smaller ones, so each length divides the next.
-const _: () = {
-    assert!(300_000 % MINUTE_MS == 0);
-    assert!(900_000 % 300_000 == 0);
-    assert!(3_600_000 % 900_000 == 0);
-};
+// Windows are merged from whole smaller ones, so each length is a multiple of the
+// one before.
+const FIVE_MINUTES_MS: i64 = 5 * MINUTE_MS;
+const QUARTER_HOUR_MS: i64 = 3 * FIVE_MINUTES_MS;
+const HOUR_MS: i64 = 4 * QUARTER_HOUR_MS;
 
 impl WindowSize {
     /// Every size, the smallest first.
@@ -49,9 +48,9 @@ impl WindowSize {
     pub const fn fixed_millis(self) -> Option<i64> {
         match self {
             WindowSize::Minute => Some(MINUTE_MS),
-            WindowSize::FiveMinutes => Some(300_000),
-            WindowSize::QuarterHour => Some(900_000),
-            WindowSize::Hour => Some(3_600_000),
+            WindowSize::FiveMinutes => Some(FIVE_MINUTES_MS),
+            WindowSize::QuarterHour => Some(QUARTER_HOUR_MS),
+            WindowSize::Hour => Some(HOUR_MS),
             WindowSize::Day => None,
         }
     }
