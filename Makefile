@@ -1,0 +1,25 @@
+# A short menu over scripts/. `make demo` shows it running, `make test` proves it.
+
+.PHONY: help demo test lint bench setup clean-demo
+
+help:
+	@echo "make demo    install what is missing, build, run a simulated herd at 60x, print the page's address"
+	@echo "make test    install what is missing, build, run every test"
+	@echo "make lint    formatting, clippy and documentation, warnings denied"
+	@echo "make bench   build optimised, print each figure as a ratio to its reference"
+	@echo "make setup   only install what is missing"
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test
+
+lint:
+	@scripts/lint
+
+bench:
+	@scripts/bench
+
+setup:
+	@scripts/setup build test
