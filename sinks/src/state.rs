@@ -1,0 +1,3 @@
+//! The tables: implementations of [`StateStore`](schemas::commit::StateStore).
+
+pub mod sqlite;

@@ -1,0 +1,297 @@
+//! Queries: each finds its rows by a key.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use schemas::commit::{
+    ParkReason, Parked, SeriesQuery, SourceState, SourceSummary, WindowState,
+};
+use schemas::intervals::Intervals;
+use schemas::log::{LogId, Offset, Partition};
+use schemas::source::{SessionId, SourceId};
+use schemas::stats::Histogram;
+use schemas::time::UnixMillis;
+use schemas::window::{Window, WindowSize};
+
+use crate::state::sqlite::row::{from_int, named, parse, source_id, status_named};
+
+const ONE_WINDOW: &str = "
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    FROM windows
+    WHERE source = ?1 AND size = ?2 AND start_ms = ?3";
+
+const OPEN_WINDOWS: &str = "
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    FROM windows
+    WHERE status = 'open'";
+
+const OPEN_WINDOWS_OF_SOURCE: &str = "
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    FROM windows
+    WHERE status = 'open' AND source = ?1";
+
+const OLDEST_FIRST: &str = "
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    FROM windows
+    WHERE source = ?1 AND size = ?2 AND ?3 <= start_ms AND start_ms < ?4
+    ORDER BY start_ms
+    LIMIT ?5";
+
+const NEWEST_FIRST: &str = "
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    FROM windows
+    WHERE source = ?1 AND size = ?2 AND ?3 <= start_ms AND start_ms < ?4
+    ORDER BY start_ms DESC
+    LIMIT ?5";
+
+const ALL_METRICS: &str = "
+    SELECT metric, histogram
+    FROM window_metrics
+    WHERE source = ?1 AND size = ?2 AND start_ms = ?3
+    ORDER BY metric";
+
+const ONE_METRIC: &str = "
+    SELECT histogram
+    FROM window_metrics
+    WHERE source = ?1 AND size = ?2 AND start_ms = ?3 AND metric = ?4";
+
+const ONE_SOURCE: &str = "
+    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted
+    FROM sources
+    WHERE source = ?1";
+
+const ALL_SOURCES: &str = "
+    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted
+    FROM sources
+    ORDER BY source";
+
+const SOURCE_METRICS: &str = "
+    SELECT metric FROM source_metrics WHERE source = ?1 ORDER BY metric";
+
+const SEQS: &str = "
+    SELECT seqs FROM seq_blocks WHERE source = ?1 AND session = ?2 AND block = ?3";
+
+const PARKED: &str = "
+    SELECT log, partition, offset, appended_at_ms, reason, detail, bytes
+    FROM parked
+    ORDER BY id DESC
+    LIMIT ?1";
+
+pub(super) fn source(
+    connection: &Connection,
+    source: SourceId,
+) -> rusqlite::Result<Option<SourceState>> {
+    connection.prepare_cached(ONE_SOURCE)?.query_row([source.get()], source_state).optional()
+}
+
+pub(super) fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceSummary>> {
+    let mut metrics = connection.prepare_cached(SOURCE_METRICS)?;
+    let mut sources = connection.prepare_cached(ALL_SOURCES)?;
+    let states = sources.query_map([], source_state)?;
+    states
+        .map(|state| {
+            let state = state?;
+            let names = metrics.query_map([state.source.get()], |row| row.get(0))?;
+            Ok(SourceSummary { metrics: names.collect::<rusqlite::Result<_>>()?, state })
+        })
+        .collect()
+}
+
+pub(super) fn open_windows(
+    connection: &Connection,
+    source: Option<SourceId>,
+) -> rusqlite::Result<Vec<WindowState>> {
+    let mut windows = match source {
+        Some(source) => windows(connection, OPEN_WINDOWS_OF_SOURCE, [source.get()])?,
+        None => windows(connection, OPEN_WINDOWS, [])?,
+    };
+    // Sizes by length; their names sort otherwise.
+    windows.sort_by_key(|state| (state.source, state.window.size, state.window.start));
+    let mut fill = AllMetrics::prepare(connection)?;
+    windows.iter_mut().try_for_each(|window| fill.load(window))?;
+    Ok(windows)
+}
+
+pub(super) fn window(
+    connection: &Connection,
+    source: SourceId,
+    size: WindowSize,
+    start: UnixMillis,
+) -> rusqlite::Result<Option<WindowState>> {
+    let key = params![source.get(), size.name(), start.get()];
+    let Some(mut window) = windows(connection, ONE_WINDOW, key)?.pop() else { return Ok(None) };
+    AllMetrics::prepare(connection)?.load(&mut window)?;
+    Ok(Some(window))
+}
+
+pub(super) fn series(
+    connection: &Connection,
+    query: &SeriesQuery,
+) -> rusqlite::Result<Vec<WindowState>> {
+    let SeriesQuery { source, size, from, to, metric, limit, newest_first } = query;
+    let sql = if *newest_first { NEWEST_FIRST } else { OLDEST_FIRST };
+    let range = params![source.get(), size.name(), from.get(), to.get(), limit];
+    let mut windows = windows(connection, sql, range)?;
+    match metric {
+        None => {
+            let mut fill = AllMetrics::prepare(connection)?;
+            windows.iter_mut().try_for_each(|window| fill.load(window))?;
+        }
+        Some(metric) => {
+            let mut find = connection.prepare_cached(ONE_METRIC)?;
+            for state in &mut windows {
+                let Window { size, start, .. } = state.window;
+                let key = params![state.source.get(), size.name(), start.get(), &**metric];
+                let stored = find.query_row(key, |row| parse(row, 0, Histogram::decode));
+                // No row of it: no frame showed any.
+                let unseen = || Histogram::of(&[(0, state.frames)]);
+                let histogram = stored.optional()?.unwrap_or_else(unseen);
+                state.metrics = vec![(Arc::clone(metric), histogram)];
+            }
+        }
+    }
+    Ok(windows)
+}
+
+pub(super) fn seqs(
+    connection: &Connection,
+    source: SourceId,
+    session: SessionId,
+    block: u64,
+) -> rusqlite::Result<Intervals> {
+    // No block beyond SQLite's integers was ever stored.
+    let Ok(block) = i64::try_from(block) else { return Ok(Intervals::default()) };
+    let key = params![source.get(), session.to_string(), block];
+    let stored = connection
+        .prepare_cached(SEQS)?
+        .query_row(key, |row| parse(row, 0, Intervals::decode))
+        .optional()?;
+    Ok(stored.unwrap_or_default())
+}
+
+pub(super) fn parked(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Parked>> {
+    let mut newest = connection.prepare_cached(PARKED)?;
+    let found = newest.query_map([limit], |row| {
+        Ok(Parked {
+            log: LogId(row.get(0)?),
+            partition: Partition(row.get(1)?),
+            offset: Offset(from_int(row, 2)?),
+            appended_at: UnixMillis::new(row.get(3)?),
+            reason: named(row, 4, reason_named)?,
+            detail: row.get(5)?,
+            bytes: row.get(6)?,
+        })
+    })?;
+    found.collect()
+}
+
+/// The reason of that name.
+pub(super) fn reason_named(name: &str) -> Option<ParkReason> {
+    ParkReason::ALL.into_iter().find(|reason| reason.name() == name)
+}
+
+fn source_state(row: &Row<'_>) -> rusqlite::Result<SourceState> {
+    Ok(SourceState {
+        source: source_id(row, 0)?,
+        rev: from_int(row, 1)?,
+        watermark: UnixMillis::new(row.get(2)?),
+        last_appended_at: UnixMillis::new(row.get(3)?),
+        last_captured_at: UnixMillis::new(row.get(4)?),
+        accepted: from_int(row, 5)?,
+    })
+}
+
+/// The windows that `sql` finds, without their metrics.
+fn windows(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> rusqlite::Result<Vec<WindowState>> {
+    let mut find = connection.prepare_cached(sql)?;
+    let found = find.query_map(params, |row| {
+        Ok(WindowState {
+            source: source_id(row, 0)?,
+            window: Window {
+                size: named(row, 1, |name| name.parse().ok())?,
+                start: UnixMillis::new(row.get(2)?),
+                end: UnixMillis::new(row.get(3)?),
+            },
+            frames: from_int(row, 4)?,
+            frames_expected: from_int(row, 5)?,
+            status: named(row, 6, status_named)?,
+            rev: from_int(row, 7)?,
+            metrics: Vec::new(),
+        })
+    })?;
+    found.collect()
+}
+
+/// Loads the metrics of one window after the other.
+struct AllMetrics<'c> {
+    find: rusqlite::CachedStatement<'c>,
+    /// Names met before: a series shares a few.
+    names: Vec<Arc<str>>,
+}
+
+impl<'c> AllMetrics<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<AllMetrics<'c>> {
+        Ok(AllMetrics { find: connection.prepare_cached(ALL_METRICS)?, names: Vec::new() })
+    }
+
+    fn load(&mut self, state: &mut WindowState) -> rusqlite::Result<()> {
+        let Window { size, start, .. } = state.window;
+        let mut rows = self.find.query(params![state.source.get(), size.name(), start.get()])?;
+        while let Some(row) = rows.next()? {
+            let name = named(row, 0, |name| {
+                let known = self.names.iter().find(|known| known.as_ref() == name);
+                Some(known.map_or_else(|| Arc::from(name), Arc::clone))
+            })?;
+            if !self.names.contains(&name) {
+                self.names.push(Arc::clone(&name));
+            }
+            state.metrics.push((name, parse(row, 1, Histogram::decode)?));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sqlite::connection::open_writer;
+    use crate::state::sqlite::schema;
+
+    #[test]
+    fn every_query_finds_its_rows_by_a_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sqlite");
+        let mut connection = open_writer(&path).unwrap();
+        schema::create_or_check(&mut connection, &path).unwrap();
+        let plan = |sql: &str| {
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = vec![1; explain.parameter_count()];
+            let steps = explain
+                .query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3))
+                .unwrap();
+            steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
+        };
+        for sql in [
+            ONE_WINDOW,
+            OPEN_WINDOWS_OF_SOURCE,
+            OLDEST_FIRST,
+            NEWEST_FIRST,
+            ALL_METRICS,
+            ONE_METRIC,
+            ONE_SOURCE,
+            SOURCE_METRICS,
+            SEQS,
+        ] {
+            let plan = plan(sql);
+            assert!(plan.starts_with("SEARCH "), "{plan}: {sql}");
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}: {sql}");
+        }
+        assert!(plan(OPEN_WINDOWS).contains("USING INDEX open_windows"), "{}", plan(OPEN_WINDOWS));
+        assert!(plan(OPEN_WINDOWS_OF_SOURCE).contains("USING INDEX open_windows"));
+        assert_eq!(plan(PARKED), "SCAN parked", "backwards, and ended by the limit");
+    }
+}
