@@ -313,7 +313,7 @@ mod tests {
                     Advance { from: Offset(from), to: Offset(to), read: to - from, parked: vec![] };
                 Local(Change::Advance { input: 0, advance })
             };
-            let mut steps = |worker: &mut timely::worker::Worker| {
+            let steps = |worker: &mut timely::worker::Worker| {
                 (0..9).for_each(|_| _ = worker.step());
             };
             changes.advance_to(1);
