@@ -216,18 +216,11 @@ pub fn decode_prefix(bytes: &mut &[u8], schemas: &Schemas) -> Result<Frame, Unde
 /// A frame that [`Frame::check`] refuses is written all the same: whoever reads
 /// it parks it.
 pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
-    out.extend_from_slice(&MARKER);
-    out.extend_from_slice(match &frame.seen {
-        Seen::Detections(_) => &FRAME_FINGERPRINT,
-        Seen::Counts(_) => &COUNTS_FINGERPRINT,
-    });
-    wire::write_long(i64::from(frame.id.source), out);
-    out.extend_from_slice(frame.id.session.bytes());
-    wire::write_long(i64::try_from(frame.id.seq).unwrap_or(-1), out);
-    wire::write_long(frame.captured_at.get(), out);
-    wire::write_long(frame.produced_at.get(), out);
-    match &frame.seen {
+    let Frame { id, captured_at, produced_at, seen } = frame;
+    let header = Header { id: *id, captured_at: *captured_at, produced_at: *produced_at };
+    match seen {
         Seen::Detections(picture) => {
+            write_header(FRAME_FINGERPRINT, &header, out);
             wire::write_long(i64::from(picture.width), out);
             wire::write_long(i64::from(picture.height), out);
             wire::write_string(&picture.model.name, out);
@@ -242,14 +235,39 @@ pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
             wire::end_blocks(out);
         }
         Seen::Counts(counts) => {
-            wire::write_block(counts.len(), out);
-            for (class, animals) in counts {
-                wire::write_string(class, out);
-                wire::write_long(i64::from(*animals), out);
-            }
-            wire::end_blocks(out);
+            let counts = counts.iter().map(|(class, animals)| (&**class, *animals));
+            encode_counts(&header, counts, out);
         }
     }
+}
+
+/// Appends a frame that only knows counts: what [`encode`] writes for it, for
+/// those who have no [`Frame`] to begin with.
+#[inline]
+pub fn encode_counts<'a>(
+    header: &Header,
+    counts: impl ExactSizeIterator<Item = (&'a str, u32)>,
+    out: &mut Vec<u8>,
+) {
+    write_header(COUNTS_FINGERPRINT, header, out);
+    wire::write_block(counts.len(), out);
+    for (class, animals) in counts {
+        wire::write_string(class, out);
+        wire::write_long(i64::from(animals), out);
+    }
+    wire::end_blocks(out);
+}
+
+#[inline]
+fn write_header(fingerprint: [u8; 8], header: &Header, out: &mut Vec<u8>) {
+    let Header { id: FrameId { source, session, seq }, captured_at, produced_at } = header;
+    out.extend_from_slice(&MARKER);
+    out.extend_from_slice(&fingerprint);
+    wire::write_long(i64::from(*source), out);
+    out.extend_from_slice(session.bytes());
+    wire::write_long(i64::try_from(*seq).unwrap_or(-1), out);
+    wire::write_long(captured_at.get(), out);
+    wire::write_long(produced_at.get(), out);
 }
 
 fn split_fingerprint(bytes: &[u8]) -> Result<([u8; 8], &[u8]), Undecodable> {
