@@ -1,1 +1,77 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod audit;
+mod auth;
+mod config;
+mod error;
+mod frames;
+mod guard;
+mod health;
+mod metrics;
+mod openapi;
+mod page;
+mod params;
+mod server;
+mod sources;
+mod state;
+mod tagged;
+mod web;
+mod windows;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use crate::auth::{ApiToken, InvalidToken, TOKEN_ENV};
+pub use crate::config::{ApiConfig, ConfigFault};
+pub use crate::openapi::openapi_json;
+pub use crate::server::{Server, StartError};
+pub use crate::state::{Parts, Readiness, Site};
+
+use crate::state::Api;
+
+/// Every route over `parts`, ready to be served.
+///
+/// [`Server`] is what a program wants: it also refuses an open address without
+/// a token and bounds the connections. Without a `token` the routes answer only
+/// requests whose `Host` is this machine, or one of `config.hosts`.
+///
+/// # Errors
+///
+/// `parts.registry` already has the API's metrics: two routers need two.
+pub fn router(
+    parts: Parts,
+    config: &ApiConfig,
+    token: Option<ApiToken>,
+) -> Result<Router, StartError> {
+    let api = Api::new(parts, config, token).map_err(StartError::Metrics)?;
+    let (routes, _) = documented().split_for_parts();
+    // The last layer sees a request first.
+    Ok(routes
+        .merge(web::routes())
+        .fallback(guard::no_such_path)
+        .method_not_allowed_fallback(guard::method_not_allowed)
+        .layer(DefaultBodyLimit::max(config.body_bytes_max.get()))
+        .layer(from_fn_with_state(api.clone(), guard::in_time))
+        .layer(from_fn_with_state(api.clone(), guard::known_host))
+        .layer(from_fn(guard::safe_headers))
+        .layer(from_fn_with_state(api.clone(), metrics::observe))
+        .with_state(api))
+}
+
+/// The routes that the OpenAPI document describes.
+fn documented() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::preamble())
+        .routes(routes!(sources::list_sources))
+        .routes(routes!(windows::list_windows))
+        .routes(routes!(frames::append_frames))
+        .routes(routes!(audit::read_audit))
+        .routes(routes!(audit::list_parked))
+        .routes(routes!(sources::read_site))
+        .routes(routes!(openapi::read_openapi))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}

@@ -1,0 +1,81 @@
+//! Answers that a client may keep, and ask about again.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// Answers `body` as JSON under a strong `ETag`, or 304 if the client has it.
+///
+/// The tag is a digest of the very bytes, so it changes whenever any of them
+/// does, also after the tables were rebuilt or the program was replaced; rows'
+/// revisions alone would not promise that.
+pub(crate) fn json(headers: &HeaderMap, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => tagged(headers, "application/json", bytes),
+        // Our own types have string keys and finite numbers.
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Answers `body` under a strong `ETag`, or 304 if the client has it.
+pub(crate) fn tagged(
+    headers: &HeaderMap,
+    content_type: &'static str,
+    body: impl Into<axum::body::Bytes>,
+) -> Response {
+    let body = body.into();
+    let tag = tag_of(&body);
+    let mut response = match knows(headers, &tag) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => ([(CONTENT_TYPE, content_type)], body).into_response(),
+    };
+    let out = response.headers_mut();
+    // A tag is hexadecimal digits in quotes, which is always a header's value.
+    out.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));
+    // Kept by the browser alone, and asked about each time.
+    out.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    out.insert(VARY, HeaderValue::from_static("authorization"));
+    response
+}
+
+fn tag_of(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digits}\"")
+}
+
+/// Whether `If-None-Match` lists `tag` (or any), by weak comparison as RFC 9110
+/// wants it.
+fn knows(headers: &HeaderMap, tag: &str) -> bool {
+    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
+        list.split(',')
+            .map(str::trim)
+            .any(|known| known == "*" || known == tag || known.strip_prefix("W/") == Some(tag))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(if_none_match: &str) -> StatusCode {
+        let headers = [(IF_NONE_MATCH, HeaderValue::from_str(if_none_match).unwrap())];
+        json(&headers.into_iter().collect(), &[1, 2, 3]).status()
+    }
+
+    #[test]
+    fn a_client_that_has_the_bytes_is_told_so() {
+        let tag = tag_of(b"[1,2,3]");
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()]
+        {
+            assert_eq!(asked(&known), StatusCode::NOT_MODIFIED, "{known}");
+        }
+        assert_eq!(asked("\"other\""), StatusCode::OK);
+        assert_eq!(asked(tag.trim_matches('"')), StatusCode::OK);
+    }
+}

@@ -1,0 +1,167 @@
+//! Who is let in.
+
+use api::{ApiConfig, ApiToken, Server, StartError};
+use axum::http::{Method, StatusCode};
+
+use crate::world::{TOKEN, World};
+
+/// Every route that tells or takes data.
+const CLOSED: [(Method, &str); 6] = [
+    (Method::GET, "/v1/sources"),
+    (Method::GET, "/v1/sources/1/windows/1m"),
+    (Method::GET, "/v1/audit"),
+    (Method::GET, "/v1/parked"),
+    (Method::GET, "/v1/site"),
+    (Method::POST, "/v1/frames"),
+];
+
+/// Every route that is open to anybody.
+const OPEN: [&str; 10] = [
+    "/",
+    "/app.js",
+    "/chart.js",
+    "/words.js",
+    "/style.css",
+    "/icon.svg",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/v1/openapi.json",
+];
+
+fn guarded() -> World {
+    World { token: Some(ApiToken::new(TOKEN).unwrap()), ..World::small() }
+}
+
+#[tokio::test]
+async fn without_the_token_nothing_is_told() {
+    let client = guarded().client();
+    for (method, path) in CLOSED {
+        let answer = client.send(method.clone(), path, Vec::new()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer realm="animov""#, "{path}");
+        for wrong in [
+            "Bearer a goat has five legs",
+            "Bearer ",
+            "Bearer",
+            "Basic a goat has four legs",
+            TOKEN,
+        ] {
+            let answer =
+                client.with("authorization", wrong).send(method.clone(), path, Vec::new()).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} with {wrong:?}");
+            assert!(answer.problem().starts_with("401 unauthenticated"), "{path}");
+        }
+    }
+    // A wrong source must not be told from an unknown one either.
+    assert_eq!(client.get("/v1/sources/pen/windows/9m").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn with_the_token_everything_is() {
+    let world = guarded();
+    for scheme in ["Bearer", "bearer"] {
+        let client = world.client().with("authorization", &format!("{scheme} {TOKEN}"));
+        for (method, path) in CLOSED {
+            let answer = client.send(method, path, Vec::new()).await;
+            assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        }
+        // From another machine, by any name.
+        assert_eq!(
+            client.with("host", "goats.example").get("/v1/sources").await.status,
+            StatusCode::OK
+        );
+    }
+}
+
+#[tokio::test]
+async fn health_documents_and_the_page_are_open() {
+    let client = guarded().client();
+    for path in OPEN {
+        assert_eq!(client.get(path).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_only_this_machines_names_are_answered() {
+    let world = World {
+        config: ApiConfig { hosts: vec!["goats.example".to_owned()], ..ApiConfig::default() },
+        ..World::small()
+    };
+    let client = world.client();
+    for host in ["localhost", "127.0.0.1:8420", "[::1]:8420", "goats.example:443"] {
+        assert_eq!(
+            client.with("host", host).get("/v1/sources").await.status,
+            StatusCode::OK,
+            "{host}"
+        );
+    }
+    for host in ["evil.example", "localhost.evil.example:8420", "", "127.0.0.1.evil.example"] {
+        for path in ["/v1/sources", "/", "/metrics"] {
+            let answer = client.with("host", host).get(path).await;
+            assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{host} {path}");
+            assert!(answer.problem().starts_with("421 unknown-host"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_append() {
+    let world = World::small();
+    let client = world.client();
+    let frame = r#"{"source":1,"session":"0b9d3c4e-6a55-4f0e-9a62-6f5d8a3c7b11","seq":0,"captured_at":1,"counts":{}}"#;
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "http://evil.example"),
+        ("origin", "http://localhost:3000"),
+        ("origin", "null"),
+    ] {
+        let answer = client.with(name, value).post(frame).await;
+        assert!(answer.problem().starts_with("403 foreign-page"), "{name}: {value}: {answer:?}");
+    }
+    // What a form or a script may send without asking first.
+    for simple in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+    {
+        let client = client.with("content-type", simple);
+        let answer = client.send(Method::POST, "/v1/frames", frame.as_bytes().to_vec()).await;
+        assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{simple}");
+    }
+    assert_eq!(world.log.records.lock().unwrap().len(), 0);
+    for (name, value) in [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-site", "none"),
+        ("origin", "http://localhost:8420"),
+    ] {
+        assert_eq!(
+            client.with(name, value).post(frame).await.status,
+            StatusCode::ACCEPTED,
+            "{name}: {value}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_answer_lets_a_browser_do_more_than_it_must() {
+    let client = World::small().client();
+    for path in ["/", "/v1/sources", "/nothing"] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_address_is_not_listened_on_without_a_token() {
+    let open = ApiConfig { bind: "0.0.0.0:0".parse().unwrap(), ..ApiConfig::default() };
+    let world = World::small();
+    let refused = Server::bind(open.clone(), None, world.parts()).await.err().unwrap();
+    assert!(matches!(refused, StartError::Config(_)), "{refused}");
+    assert!(refused.to_string().contains("ANIMOV_API_TOKEN"), "{refused}");
+    let token = Some(ApiToken::new(TOKEN).unwrap());
+    assert!(Server::bind(open, token, world.parts()).await.is_ok());
+}

@@ -1,0 +1,20 @@
+//! The API as a client meets it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking, and say aloud what they skip"
+)]
+
+#[path = "../support/mod.rs"]
+#[expect(unreachable_pub, reason = "the example takes the same files in")]
+mod support;
+
+mod access;
+mod frames;
+mod limits;
+mod openapi;
+mod page;
+mod reading;
+mod site;
+mod world;

@@ -1,0 +1,176 @@
+//! A farm in memory, and a client of its API.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use api::{ApiConfig, ApiToken, Parts, Site};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use schemas::time::{Clock, UnixMillis};
+use schemas::window::Calendar;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::support::herd;
+use crate::support::memory::{MemoryLog, MemoryStore};
+
+/// When everything here happens.
+pub(crate) const NOON: &str = "2026-03-01T12:00:00Z";
+
+pub(crate) const TOKEN: &str = "a goat has four legs";
+
+pub(crate) fn at(text: &str) -> UnixMillis {
+    text.parse().unwrap()
+}
+
+/// A clock that stands still until it is set.
+pub(crate) struct SetClock(pub Mutex<UnixMillis>);
+
+impl Clock for SetClock {
+    fn now(&self) -> UnixMillis {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// What is wrong with the pipeline.
+pub(crate) type PipelineState = Arc<Mutex<Result<(), String>>>;
+
+pub(crate) struct World {
+    pub store: Arc<MemoryStore>,
+    pub log: Arc<MemoryLog>,
+    pub clock: Arc<SetClock>,
+    pub calendar: Calendar,
+    pub pipeline: PipelineState,
+    pub config: ApiConfig,
+    pub token: Option<ApiToken>,
+}
+
+impl World {
+    /// No source, no token, defaults.
+    pub(crate) fn empty() -> World {
+        World {
+            store: Arc::default(),
+            log: Arc::default(),
+            clock: Arc::new(SetClock(Mutex::new(at(NOON)))),
+            calendar: Calendar::in_zone("Europe/Paris").unwrap(),
+            pipeline: Arc::new(Mutex::new(Ok(()))),
+            config: ApiConfig::default(),
+            token: None,
+        }
+    }
+
+    /// Source 1 with three frames: two in 12:00, one in 12:03.
+    pub(crate) fn small() -> World {
+        let world = World::empty();
+        for (captured_at, lying) in
+            [("2026-03-01T12:00:05Z", 3), ("2026-03-01T12:00:35Z", 6), ("2026-03-01T12:03:00Z", 0)]
+        {
+            world.count(1, captured_at, &[("lying", lying), ("standing", 2), ("total", 2 + lying)]);
+        }
+        herd::settle(&mut world.store.tables());
+        world
+    }
+
+    pub(crate) fn count(&self, source: i64, captured_at: &str, seen: &[(&str, u32)]) {
+        let source = herd::source(source);
+        herd::count(&mut self.store.tables(), &self.calendar, source, at(captured_at), seen);
+    }
+
+    pub(crate) fn parts(&self) -> Parts {
+        let pipeline = Arc::clone(&self.pipeline);
+        Parts {
+            store: Arc::<MemoryStore>::clone(&self.store),
+            log: Arc::<MemoryLog>::clone(&self.log),
+            clock: Arc::<SetClock>::clone(&self.clock),
+            site: Site {
+                calendar: self.calendar.clone(),
+                names: BTreeMap::from([(herd::source(1), "North pen".to_owned())]),
+            },
+            readiness: Arc::new(move || {
+                vec![("pipeline".to_owned(), pipeline.lock().unwrap().clone())]
+            }),
+            registry: prometheus::Registry::new(),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let router = api::router(self.parts(), &self.config, self.token.clone()).unwrap();
+        Client { router, headers: vec![("host", "localhost:8420".to_owned())] }
+    }
+}
+
+/// Asks the routes without a network.
+#[derive(Clone)]
+pub(crate) struct Client {
+    router: Router,
+    headers: Vec<(&'static str, String)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Client {
+    /// The same client, sending this header instead of the one it sent.
+    pub(crate) fn with(&self, name: &'static str, value: &str) -> Client {
+        let mut client = self.clone();
+        client.headers.retain(|(known, _)| *known != name);
+        client.headers.push((name, value.to_owned()));
+        client
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, Vec::new()).await
+    }
+
+    /// Posts frames as JSON.
+    pub(crate) async fn post(&self, body: impl ToString) -> Answer {
+        let client = self.with("content-type", "application/json");
+        client.send(Method::POST, "/v1/frames", body.to_string().into_bytes()).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The body, laid out.
+    pub(crate) fn pretty(&self) -> String {
+        serde_json::to_string_pretty(&self.json()).unwrap()
+    }
+
+    /// Status, kind and detail of a refusal, which must be a proper one.
+    pub(crate) fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16());
+        let kind = problem["type"].as_str().unwrap().rsplit(':').next().unwrap();
+        let detail = problem["detail"].as_str().unwrap();
+        format!("{} {kind}: {detail}", self.status.as_u16())
+    }
+}
