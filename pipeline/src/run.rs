@@ -1,12 +1,13 @@
 //! The pipeline as a whole: started, watched, ended.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use schemas::commit::{Commit, CommitError, Shape, StateStore, StoreError};
-use schemas::log::{FrameLog, LogError, Offset, Partition};
+use schemas::log::{FrameLog, LogError, LogId, Offset, Partition};
 use schemas::stop::Stop;
 use schemas::window::{Calendar, UnknownZone};
 
@@ -72,7 +73,10 @@ pub struct Progress {
     accepted: AtomicU64,
     duplicate: AtomicU64,
     parked: AtomicU64,
+    windows: AtomicU64,
     commits: AtomicU64,
+    /// How far each partition is committed by this process.
+    offsets: Mutex<BTreeMap<(LogId, Partition), Offset>>,
     metrics: Option<PipelineMetrics>,
 }
 
@@ -107,6 +111,18 @@ impl Progress {
         self.parked.load(Ordering::Relaxed)
     }
 
+    /// Window rows written, as often as they were.
+    pub fn windows_total(&self) -> u64 {
+        self.windows.load(Ordering::Relaxed)
+    }
+
+    /// How far `partition` of `log` is committed, if this process has committed
+    /// anything of it.
+    pub fn committed_offset(&self, log: &LogId, partition: Partition) -> Option<Offset> {
+        let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.get(&(log.clone(), partition)).copied()
+    }
+
     /// Commits.
     pub fn commits_total(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
@@ -117,12 +133,17 @@ impl Progress {
     }
 
     pub(crate) fn committed(&self, commit: &Commit) {
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         for advance in &commit.partitions {
             self.committed_read.fetch_add(advance.ledger.read, Ordering::Relaxed);
             self.accepted.fetch_add(advance.ledger.accepted, Ordering::Relaxed);
             self.duplicate.fetch_add(advance.ledger.duplicate, Ordering::Relaxed);
             self.parked.fetch_add(advance.ledger.parked, Ordering::Relaxed);
+            offsets.insert((advance.log.clone(), advance.partition), advance.to);
         }
+        drop(offsets);
+        let windows: usize = commit.sources.iter().map(|source| source.windows.len()).sum();
+        self.windows.fetch_add(u64::try_from(windows).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.commits.fetch_add(1, Ordering::Relaxed);
         if let Some(metrics) = &self.metrics {
             metrics.committed(commit);
