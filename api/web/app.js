@@ -226,7 +226,7 @@ function showCard(card) {
   const words = voice.words;
   const name = source.name ?? words.source(source.source);
   put(part("h2"), name);
-  put(part(".number"), source.name ? words.source(source.source) : "");
+  put(part(".number"), source.name ? words.source(source.source) : "\u00a0");
   const silent = source.silent_since !== null;
   part(".state").dataset.state = silent ? "silent" : "receiving";
   put(part(".state span:last-child"), silent ? words.silent(voice.moment(Date.parse(source.silent_since), serverNow())) : words.receiving);

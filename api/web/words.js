@@ -119,7 +119,7 @@ export class Voice {
   /** A length of time, in its largest unit. */
   age(ms) {
     const unit = (value, name) => new Intl.NumberFormat(this.language, {
-      style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: 0,
+      style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 0,
     }).format(Math.floor(value));
     if (ms < 2 * MINUTE) return unit(Math.max(ms, 0) / 1000, "second");
     if (ms < 120 * MINUTE) return unit(ms / MINUTE, "minute");

@@ -15,18 +15,18 @@ const CLOSED: [(Method, &str); 6] = [
     (Method::POST, "/v1/frames"),
 ];
 
-/// Every route that is open to anybody.
-const OPEN: [&str; 10] = [
-    "/",
-    "/app.js",
-    "/chart.js",
-    "/words.js",
-    "/style.css",
-    "/icon.svg",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/v1/openapi.json",
+/// Every route that is open to anybody, and what it answers with.
+const OPEN: [(&str, &str); 10] = [
+    ("/", "text/html; charset=utf-8"),
+    ("/app.js", "text/javascript; charset=utf-8"),
+    ("/chart.js", "text/javascript; charset=utf-8"),
+    ("/words.js", "text/javascript; charset=utf-8"),
+    ("/style.css", "text/css; charset=utf-8"),
+    ("/icon.svg", "image/svg+xml"),
+    ("/healthz", "application/json"),
+    ("/readyz", "application/json"),
+    ("/metrics", "text/plain; version=0.0.4"),
+    ("/v1/openapi.json", "application/json"),
 ];
 
 fn guarded() -> World {
@@ -77,8 +77,9 @@ async fn with_the_token_everything_is() {
 #[tokio::test]
 async fn health_documents_and_the_page_are_open() {
     let client = guarded().client();
-    for path in OPEN {
-        assert_eq!(client.get(path).await.status, StatusCode::OK, "{path}");
+    for (path, content_type) in OPEN {
+        let answer = client.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, content_type));
     }
 }
 

@@ -131,8 +131,8 @@ async fn parked_records_are_told_the_newest_first_and_not_whole() {
 async fn a_store_that_fails_is_told_without_its_secrets() {
     let world = World::small();
     let client = world.client();
-    let failures: [(fn() -> StoreError, u16, &str); 2] =
-        [(unplugged, 503, "5"), (damaged, 500, "")];
+    type Case = (fn() -> StoreError, u16, &'static str);
+    let failures: [Case; 2] = [(unplugged, 503, "5"), (damaged, 500, "")];
     for (failure, status, retry) in failures {
         world.store.tables().failure = Some(failure);
         for path in ["/v1/sources", "/v1/sources/1/windows/1m", "/v1/audit", "/v1/parked"] {
