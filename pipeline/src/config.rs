@@ -60,7 +60,7 @@ impl Default for PipelineConfig {
             cadence: Duration::from_secs(1),
             cadences: BTreeMap::new(),
             commit_interval: Duration::from_millis(250),
-            epoch_frames_max: const { NonZeroU32::new(200_000).expect("positive") },
+            epoch_frames_max: const { NonZeroU32::new(500_000).expect("positive") },
             workers: const { NonZeroUsize::new(1).expect("positive") },
         }
     }

@@ -178,13 +178,11 @@ impl Sources {
         }
         if let Some(by) = caught_up {
             for (id, source) in &mut self.held {
-                if source.silence(by, epoch, &self.shared.context) {
+                if source.silence(by, epoch, &self.shared.context) && source.touch(epoch) {
                     self.touched.push(*id);
                 }
             }
         }
-        self.touched.sort_unstable();
-        self.touched.dedup();
         for id in self.touched.drain(..) {
             let source = self.held.get_mut(&id).expect("a touched source is held");
             give(Change::Source(source.close(epoch, &self.shared.context, &mut self.metrics)));
@@ -196,22 +194,19 @@ impl Sources {
     fn count(&mut self, frames: &Frames, epoch: Epoch) -> (u64, u64) {
         let Sources { held, metrics, touched, shared } = self;
         let (mut accepted, mut duplicate) = (0, 0);
-        for (arrival, counts) in frames.iter() {
-            let id = arrival.source;
+        for run in &frames.runs {
+            let id = run.source;
             let source = held
                 .entry(id)
                 .or_insert_with(|| Source::load(id, shared.config.cadence_ms(id), &shared.context));
-            if source.frame(arrival, counts, epoch, &shared.context, metrics) {
-                accepted += 1;
-                if touched.last() != Some(&id) {
-                    touched.push(id);
-                }
-            } else {
-                duplicate += 1;
+            let counted = source.count(run, epoch, &shared.context, metrics);
+            accepted += counted;
+            duplicate += widen(run.len()) - counted;
+            // A source that only sent duplicates has nothing to commit.
+            if 0 < counted && source.touch(epoch) {
+                touched.push(id);
             }
         }
-        touched.sort_unstable();
-        touched.dedup();
         (accepted, duplicate)
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
+use rustc_hash::FxHashMap;
 use schemas::avro::{self, Header, Observer, Schemas, Undecodable};
 use schemas::commit::{ParkReason, Parked};
-use schemas::frame::{ANIMALS_MAX, CLASSES_MAX, FrameFault};
+use schemas::frame::{ANIMALS_MAX, CLASSES_MAX, FrameFault, FrameId};
 use schemas::log::{Batch, FrameLog, LogError, LogReader, Offset, Partition, ReadEnd, Record};
+use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
 use schemas::time::UnixMillis;
 
@@ -19,9 +21,9 @@ use crate::run::Progress;
 use crate::source::Arrival;
 use crate::worker::Epochs;
 
-/// Records of one read: enough to make a read cheap, few enough to stay in a
-/// core's own cache.
-const READ_RECORDS_MAX: usize = 4096;
+/// Records of one read: enough that each of many sources has a run of frames, few
+/// enough to stay in a core's own cache.
+const READ_RECORDS_MAX: usize = 8192;
 
 /// How long a read waits for the first record; a stop is seen this late at most.
 const READ_WAIT: Duration = Duration::from_millis(100);
@@ -39,14 +41,55 @@ pub(crate) struct Ingested {
     pub(crate) caught_up: Option<UnixMillis>,
 }
 
-/// Frames in the order of the log.
+/// Frames for one worker: by source, each source's in the order of the log. The
+/// worker then turns to each source's state once, not once a frame.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frames {
+    pub(crate) runs: Vec<Run>,
+    /// Each source's newest run.
+    newest: FxHashMap<SourceId, usize>,
+    /// How long a run is expected to be: as long as those of the last read.
+    run_length: usize,
+}
+
+/// Frames of one session of one source, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) source: SourceId,
+    pub(crate) session: SessionId,
     arrivals: Vec<(Arrival, usize)>,
     counts: Vec<(ClassId, u16)>,
 }
 
 impl Frames {
+    #[inline]
+    fn push(&mut self, id: FrameId, captured_at: UnixMillis, at: UnixMillis, shown: &Shown<'_>) {
+        let FrameId { source, session, seq } = id;
+        let run = match self.newest.get(&source) {
+            Some(newest) if self.runs[*newest].session == session => *newest,
+            _ => self.begin(source, session),
+        };
+        let run = &mut self.runs[run];
+        run.counts.extend_from_slice(&shown.counts);
+        let arrival = Arrival { seq, captured_at, appended_at: at };
+        run.arrivals.push((arrival, run.counts.len()));
+    }
+
+    #[cold]
+    fn begin(&mut self, source: SourceId, session: SessionId) -> usize {
+        let arrivals = Vec::with_capacity(self.run_length);
+        let counts = Vec::with_capacity(2 * self.run_length);
+        self.runs.push(Run { source, session, arrivals, counts });
+        self.newest.insert(source, self.runs.len() - 1);
+        self.runs.len() - 1
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.runs.iter().map(Run::len).sum()
+    }
+}
+
+impl Run {
     /// Each frame with what it shows.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arrival, &[(ClassId, u16)])> {
@@ -60,10 +103,6 @@ impl Frames {
 
     pub(crate) fn len(&self) -> usize {
         self.arrivals.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.arrivals.is_empty()
     }
 }
 
@@ -89,6 +128,8 @@ pub(crate) struct Ingest {
     pub(crate) to: Sender<Ingested>,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) progress: Arc<Progress>,
+    /// How many frames of one source the last read had, one after the other.
+    pub(crate) run_length: usize,
 }
 
 impl Ingest {
@@ -153,12 +194,8 @@ impl Ingest {
         schemas: &mut Schemas,
         classes: &mut ClassLookup,
     ) -> Result<Ingested, LogError> {
-        let mut frames = vec![Frames::default(); self.workers];
-        let share = batch.len() / self.workers;
-        for frames in &mut frames {
-            frames.arrivals.reserve(share);
-            frames.counts.reserve(2 * share);
-        }
+        let expected = Frames { run_length: self.run_length, ..Frames::default() };
+        let mut frames = vec![expected; self.workers];
         let (from, mut parked, mut learnt) = (self.next, Vec::new(), false);
         let mut seen = Shown { classes, hint: 0, counts: Vec::new() };
         for record in batch.records() {
@@ -173,11 +210,9 @@ impl Ingest {
                 taken = self.observe(&record, schemas, &mut seen);
             }
             match taken {
-                Ok(arrival) => {
-                    let worker = worker_of(arrival.source, self.workers);
-                    let Frames { arrivals, counts } = &mut frames[worker];
-                    counts.extend_from_slice(&seen.counts);
-                    arrivals.push((arrival, counts.len()));
+                Ok(Header { id, captured_at, produced_at: _ }) => {
+                    let worker = worker_of(id.source, self.workers);
+                    frames[worker].push(id, captured_at, record.appended_at, &seen);
                 }
                 Err(Refused { reason, detail }) => parked.push(Parked {
                     log: self.log.identity(),
@@ -190,6 +225,8 @@ impl Ingest {
                 }),
             }
         }
+        let runs: usize = frames.iter().map(|frames| frames.runs.len()).sum();
+        self.run_length = batch.len() / runs.max(1) + 1;
         let read = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         self.progress.read(read);
         let advance = (0 < read).then_some(Advance { from, to: self.next, read, parked });
@@ -202,11 +239,10 @@ impl Ingest {
         record: &Record<'_>,
         schemas: &Schemas,
         seen: &mut Shown<'_>,
-    ) -> Result<Arrival, Refused> {
+    ) -> Result<Header, Refused> {
         seen.begin();
         let header = avro::observe(record.value, schemas, seen)?;
-        let Header { id, captured_at, produced_at: _ } = header;
-        let appended_at = record.appended_at;
+        let (captured_at, appended_at) = (header.captured_at, record.appended_at);
         if appended_at.plus(self.skew_bound) < captured_at {
             let detail = format!(
                 "captured at {captured_at}, {} s ahead of the log's clock",
@@ -218,8 +254,7 @@ impl Ingest {
             let detail = format!("captured at {captured_at}, before the year 2000");
             return Err(Refused { reason: ParkReason::ClockUnset, detail });
         }
-        let schemas::frame::FrameId { source, session, seq } = id;
-        Ok(Arrival { source, session, seq, captured_at, appended_at })
+        Ok(header)
     }
 
     /// Waits for room; whether it was taken.
@@ -246,7 +281,7 @@ impl Ingest {
 }
 
 /// The worker that keeps the windows of `source`.
-pub(crate) fn worker_of(source: schemas::source::SourceId, workers: usize) -> usize {
+pub(crate) fn worker_of(source: SourceId, workers: usize) -> usize {
     match workers {
         1 => 0,
         workers => usize::try_from(source.get()).unwrap_or(0) % workers,

@@ -244,6 +244,7 @@ fn run_once(job: &Job) -> Result<(), PipelineError> {
                 to,
                 epochs: Arc::clone(&epochs),
                 progress: Arc::clone(&job.progress),
+                run_length: 0,
             };
             readers.push(scope.spawn(move || ingest.run()));
         }

@@ -1,13 +1,14 @@
 //! One source, one epoch at a time: frames in, changes out.
 
 use schemas::commit::{SourceChange, SourceState};
-use schemas::source::{SessionId, SourceId};
+use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 
-use crate::classes::{ClassId, MetricLookup};
+use crate::classes::MetricLookup;
 use crate::dedup::Dedup;
 use crate::delta::Deltas;
 use crate::history::History;
+use crate::ingest::Run;
 use crate::watermark::{Bounds, Watermark};
 use crate::windows::{Rules, Windows};
 
@@ -21,8 +22,6 @@ pub(crate) struct Context {
 /// One frame, without its counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
-    pub(crate) source: SourceId,
-    pub(crate) session: SessionId,
     pub(crate) seq: u64,
     pub(crate) captured_at: UnixMillis,
     pub(crate) appended_at: UnixMillis,
@@ -43,6 +42,8 @@ pub(crate) struct Source {
     windows: Windows,
     /// The last epoch that changed anything.
     changed_in: u64,
+    /// The last epoch that had to do with it.
+    touched_in: u64,
 }
 
 impl Source {
@@ -59,8 +60,10 @@ impl Source {
             deltas: Deltas::default(),
             windows: Windows::default(),
             changed_in: 0,
+            touched_in: 0,
         };
         if let Some(stored) = context.history.source(id) {
+            fail::fail_point!("source-reload");
             let SourceState {
                 source: _,
                 rev,
@@ -80,26 +83,35 @@ impl Source {
         source
     }
 
-    /// Counts a frame, unless it was counted before; whether it was new.
-    #[inline]
-    pub(crate) fn frame(
+    /// Whether this is the first that `epoch` has to do with the source.
+    pub(crate) fn touch(&mut self, epoch: u64) -> bool {
+        let first = self.touched_in != epoch;
+        self.touched_in = epoch;
+        first
+    }
+
+    /// Counts the frames of `run` that were not counted before; how many.
+    pub(crate) fn count(
         &mut self,
-        arrival: &Arrival,
-        counts: &[(ClassId, u16)],
+        run: &Run,
         epoch: u64,
         context: &Context,
         metrics: &mut MetricLookup,
-    ) -> bool {
-        let Arrival { source, session, seq, captured_at, appended_at } = *arrival;
-        let load = |block| context.history.seqs(source, session, block);
-        if !self.dedup.first_seen(session, seq, epoch, load) {
-            return false;
+    ) -> u64 {
+        let before = self.accepted;
+        let load = |block| context.history.seqs(self.id, run.session, block);
+        for (arrival, counts) in run.iter() {
+            let Arrival { seq, captured_at, appended_at } = *arrival;
+            if self.dedup.first_seen(run.session, seq, epoch, load) {
+                let watermark = self.watermark.frame(captured_at, appended_at, &context.bounds);
+                self.deltas.add(captured_at, watermark, counts, metrics);
+                self.accepted += 1;
+            }
         }
-        let watermark = self.watermark.frame(captured_at, appended_at, &context.bounds);
-        self.deltas.add(captured_at, watermark, counts, metrics);
-        self.accepted += 1;
-        self.changed_in = epoch;
-        true
+        if before < self.accepted {
+            self.changed_in = epoch;
+        }
+        self.accepted - before
     }
 
     /// Takes note that everything that the log had by `now` was read. Whether a

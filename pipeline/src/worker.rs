@@ -206,7 +206,7 @@ fn enter(
 ) -> u64 {
     let Ingested { frames, advance, caught_up } = ingested;
     let mut entered = 0;
-    for (worker, frames) in frames.into_iter().enumerate().filter(|(_, f)| !f.is_empty()) {
+    for (worker, frames) in frames.into_iter().enumerate().filter(|(_, f)| !f.runs.is_empty()) {
         entered += u64::try_from(frames.len()).unwrap_or(u64::MAX);
         to.send(Local(Read::Frames { to: worker, input, frames }));
     }
