@@ -42,6 +42,11 @@ impl MetricRules {
         self.declared.keys().map(String::as_str)
     }
 
+    /// Each declared metric with its classes, by name.
+    pub fn declared_classes(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.declared.iter().map(|(metric, classes)| (metric.as_str(), classes.as_slice()))
+    }
+
     /// The metrics that a box of `class` counts for; never none.
     pub fn metrics_of(&self, class: &str) -> Vec<Arc<str>> {
         let naming = |(_, classes): &(&String, &Vec<String>)| classes.iter().any(|c| c == class);
