@@ -24,7 +24,6 @@ mod scan;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,7 +34,7 @@ use schemas::time::{Clock, SystemClock, UnixMillis};
 
 pub use crate::config::SegmentsConfig;
 use crate::metrics::LogMetrics;
-use directory::{Identity, create_dir, failed, lock, remove_unfinished, shown};
+use directory::{Identity, Lock, create_dir, failed, lock, remove_unfinished, shown};
 pub use format::VALUE_BYTES_MAX;
 use partition::Partition as Part;
 use reader::{ABOVE, BELOW, SegmentsReader};
@@ -50,7 +49,7 @@ pub struct Segments {
     /// When it was opened for reading; a log opened so does not grow.
     frozen_at: Option<UnixMillis>,
     /// Held while the log is open for writing.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 /// How a log is being opened.
@@ -108,7 +107,7 @@ impl Segments {
         identity: &Identity,
         config: SegmentsConfig,
         clock: &Arc<dyn Clock>,
-        lock: Option<File>,
+        lock: Option<Lock>,
     ) -> Result<Segments, LogError> {
         // Taken before the files are looked at: what is appended later is later.
         let frozen_at = lock.is_none().then(|| clock.now());

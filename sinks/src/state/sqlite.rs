@@ -199,10 +199,7 @@ impl StateStore for SqliteState {
                  RETURNING owner_epoch, next_offset",
             )?;
             claim.query_row(params![&*log.0, partition.0, Int(first.0)], |row| {
-                Ok(Claim {
-                    owner_epoch: from_int(row, 0)?,
-                    next_offset: Offset(from_int(row, 1)?),
-                })
+                Ok(Claim { owner_epoch: from_int(row, 0)?, next_offset: Offset(from_int(row, 1)?) })
             })
         })
     }

@@ -11,7 +11,9 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use super::format::{BLOCK_HEAD_BYTES_MAX, SYNC_BYTES, Sync, parse_block_head, parse_record};
+use super::format::{
+    BLOCK_BYTES, BLOCK_HEAD_BYTES_MAX, SYNC_BYTES, Sync, parse_block_head, parse_record,
+};
 
 /// Bytes read from the file at once.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -115,18 +117,23 @@ impl Blocks {
         Ok(Next::Block(Block { records: head.records, data, marked }))
     }
 
-    /// Consumes everything up to and with the next sync marker.
+    /// Consumes everything up to the next whole block, or else up to and with
+    /// the next sync marker.
     fn skip_damage(&mut self) -> io::Result<Next> {
         let from = self.at;
+        // Any whole block ahead begins behind this byte, which begins none.
+        self.consume(usize::from(self.begin < self.end));
         loop {
-            let found = find(&self.buffer[self.begin..self.end], &self.sync);
-            if let Some(marker) = found {
-                self.consume(marker + SYNC_BYTES);
+            let ahead = &self.buffer[self.begin..self.end];
+            if let Some(marker) = find(ahead, &self.sync) {
+                let whole = block_before(ahead, marker);
+                self.consume(whole.unwrap_or(marker + SYNC_BYTES));
                 break;
             }
-            // The marker may begin in the last bytes that are in the buffer.
-            let keep = (SYNC_BYTES - 1).min(self.end - self.begin);
-            self.consume(self.end - self.begin - keep);
+            // A block and its marker may begin in the last bytes that are here.
+            let keep = (BLOCK_BYTES + SYNC_BYTES).min(ahead.len());
+            let passed = ahead.len() - keep;
+            self.consume(passed);
             if self.fill(keep + 1)? <= keep {
                 self.consume(self.end - self.begin);
                 self.at = self.limit;
@@ -177,6 +184,14 @@ impl Blocks {
 fn all_right(data: &[u8], records: usize) -> bool {
     let mut at = 0;
     (0..records).all(|_| parse_record(data, &mut at).is_some()) && at == data.len()
+}
+
+/// Where in `bytes` the whole block begins that ends at `marker`.
+fn block_before(bytes: &[u8], marker: usize) -> Option<usize> {
+    (0..marker).find(|&at| {
+        let head = parse_block_head(bytes, at).filter(|head| head.data + head.bytes == marker);
+        head.is_some_and(|head| all_right(&bytes[head.data..marker], head.records))
+    })
 }
 
 fn find(bytes: &[u8], marker: &Sync) -> Option<usize> {

@@ -74,8 +74,21 @@ impl Identity {
     }
 }
 
-/// Takes the lock of `dir`; it is held while the file is open.
-pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
+/// The right to write to a log, while it lives.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that was just forked, to
+        // start another program, holds the same lock until it has.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "could not unlock the log; it is free when this process ends");
+        }
+    }
+}
+
+/// Takes the lock of `dir`.
+pub(super) fn lock(dir: &Path) -> Result<Lock, LogError> {
     let path = dir.join("lock");
     let mut file = OpenOptions::new()
         .read(true)
@@ -99,7 +112,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, LogError> {
         writeln!(file, "{}", std::process::id())
     };
     sign(&mut file).map_err(failed("write", &path))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// The folder of one partition.

@@ -87,10 +87,8 @@ impl Partition {
         let mut found = Found::in_dir(opening, &dir)?;
         let SegmentsConfig { segment_bytes, segment_age, pending_bytes_max, .. } = opening.config;
         let writer = opening.writes.then(|| {
-            let rolling = Rolling {
-                bytes: segment_bytes.get(),
-                age_ms: schemas::time::millis(*segment_age),
-            };
+            let rolling =
+                Rolling { bytes: segment_bytes.get(), age_ms: schemas::time::millis(*segment_age) };
             let id = opening.log_id.to_owned();
             let active = found.active.take();
             let metrics = opening.metrics.clone();
@@ -294,8 +292,13 @@ impl Found {
             };
             let first_at = first_appended_at(&file, &header).map_err(&read)?;
             let bytes = file.metadata().map_err(&read)?.len();
-            let segment =
-                Segment { base, sync: header.sync, header_bytes: wide(header.bytes), bytes, first_at };
+            let segment = Segment {
+                base,
+                sync: header.sync,
+                header_bytes: wide(header.bytes),
+                bytes,
+                first_at,
+            };
             found.segments.push(segment);
         }
         found.segments.sort_by_key(|segment| segment.base);
@@ -322,10 +325,8 @@ impl Found {
             Ok(header) => own(opening, &path, header)?,
             Err(why) => {
                 if why != NoHeader::EndsEarly && !is_all_zero(&file).map_err(&read)? {
-                    let what = format!(
-                        "{}; move it away to go on without its records",
-                        header_fault(why)
-                    );
+                    let what =
+                        format!("{}; move it away to go on without its records", header_fault(why));
                     return Err(LogError::Damaged { at: shown(&path), what });
                 }
                 tracing::warn!(path = %path.display(), bytes = length, "a segment was never begun");

@@ -23,8 +23,7 @@ use super::partition::{Partition, Segment, View, read_error};
 
 /// Why a reader's place is not in the log.
 pub(super) const BELOW: &str = "retention has deleted the records before the low bound";
-pub(super) const ABOVE: &str =
-    "it is shorter than what was already read of it: it lost its end, or another log took its place";
+pub(super) const ABOVE: &str = "it is shorter than what was already read of it: it lost its end, or another log took its place";
 
 /// A place in one partition.
 pub(super) struct SegmentsReader {
@@ -103,12 +102,7 @@ impl SegmentsReader {
         Ok(Step::Readable)
     }
 
-    fn open_segment(
-        &mut self,
-        segment: &Segment,
-        stop: u64,
-        view: &View,
-    ) -> Result<(), LogError> {
+    fn open_segment(&mut self, segment: &Segment, stop: u64, view: &View) -> Result<(), LogError> {
         let Segment { base, sync, header_bytes, bytes, .. } = *segment;
         let file = match File::open(segment_path(&self.partition.dir, base)) {
             Ok(file) => file,

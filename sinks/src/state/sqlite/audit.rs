@@ -96,8 +96,8 @@ fn add_remembered(connection: &Connection, accounts: &mut Accounts) -> rusqlite:
 }
 
 fn add_frames(connection: &Connection, accounts: &mut Accounts) -> rusqlite::Result<()> {
-    let mut find =
-        connection.prepare("SELECT source, size, sum(frames) FROM windows GROUP BY source, size")?;
+    let mut find = connection
+        .prepare("SELECT source, size, sum(frames) FROM windows GROUP BY source, size")?;
     let mut rows = find.query([])?;
     while let Some(row) = rows.next()? {
         let size: WindowSize = named(row, 1, |name| name.parse().ok())?;

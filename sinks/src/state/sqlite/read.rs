@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use schemas::commit::{
-    ParkReason, Parked, SeriesQuery, SourceState, SourceSummary, WindowState,
-};
+use schemas::commit::{ParkReason, Parked, SeriesQuery, SourceState, SourceSummary, WindowState};
 use schemas::intervals::Intervals;
 use schemas::log::{LogId, Offset, Partition};
 use schemas::source::{SessionId, SourceId};
@@ -27,7 +25,7 @@ const OPEN_WINDOWS: &str = "
 
 const OPEN_WINDOWS_OF_SOURCE: &str = "
     SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
-    FROM windows
+    FROM windows INDEXED BY open_windows
     WHERE status = 'open' AND source = ?1";
 
 const OLDEST_FIRST: &str = "

@@ -143,7 +143,8 @@ mod tests {
         }
 
         let path = dir.path().join("text.sqlite");
-        std::fs::write(&path, "this is no database, and long enough to say so ".repeat(40)).unwrap();
+        std::fs::write(&path, "this is no database, and long enough to say so ".repeat(40))
+            .unwrap();
         let refused = SqliteState::open(&path).err().unwrap();
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
     }

@@ -148,7 +148,8 @@ fn advance_partition(connection: &Connection, advance: &PartitionAdvance) -> Res
 
 /// Writes a source's row, if nobody else has meanwhile.
 fn change_source(connection: &Connection, state: &SourceState) -> Result<(), Stop> {
-    let SourceState { source, rev, watermark, last_appended_at, last_captured_at, accepted } = state;
+    let SourceState { source, rev, watermark, last_appended_at, last_captured_at, accepted } =
+        state;
     let expected = rev.saturating_sub(1);
     let sql = match expected {
         0 => {

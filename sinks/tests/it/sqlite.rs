@@ -1,0 +1,246 @@
+//! What the embedded tables promise beyond the seam.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use schemas::commit::{
+    Commit, CommitError, Ledger, PartitionAdvance, SourceChange, SourceState, StateStore, Status,
+    StoreError, WindowState,
+};
+use schemas::log::{LogId, Offset, Partition};
+use schemas::stats::Histogram;
+use schemas::time::UnixMillis;
+use schemas::window::{Window, WindowSize};
+use sinks::state::sqlite::SqliteState;
+
+use crate::child;
+use crate::conformance::log::source;
+use crate::conformance::state::{TestState, state_conformance};
+use crate::tmpfs::SmallDisk;
+
+state_conformance!(InTempFile);
+
+struct InTempFile(tempfile::TempDir);
+
+impl TestState for InTempFile {
+    fn new() -> Option<InTempFile> {
+        Some(InTempFile(tempfile::tempdir().unwrap()))
+    }
+
+    fn open(&self) -> Arc<dyn StateStore> {
+        Arc::new(SqliteState::open(file(self.0.path())).unwrap())
+    }
+
+    fn clear(&mut self) {
+        self.0 = tempfile::tempdir().unwrap();
+    }
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("state.sqlite")
+}
+
+fn log() -> LogId {
+    LogId("log".into())
+}
+
+/// The n-th commit of one frame a window, `windows` minutes in it.
+fn nth(n: u64, windows: u64) -> Commit {
+    let start = |minute| i64::try_from(n * windows + minute).unwrap() * 60_000;
+    let minute = |minute| WindowState {
+        source: source(1),
+        window: Window {
+            size: WindowSize::Minute,
+            start: UnixMillis::new(start(minute)),
+            end: UnixMillis::new(start(minute) + 60_000),
+        },
+        frames: 4,
+        frames_expected: 60,
+        status: Status::Open,
+        rev: 1,
+        metrics: vec![("total".into(), Histogram::of(&[(1, 1), (2, 2), (5, 1)]))],
+    };
+    Commit {
+        partitions: vec![PartitionAdvance {
+            log: log(),
+            partition: Partition(0),
+            owner_epoch: 1,
+            from: Offset(n * windows * 4),
+            to: Offset((n + 1) * windows * 4),
+            ledger: Ledger { read: windows * 4, accepted: windows * 4, ..Ledger::default() },
+        }],
+        sources: vec![SourceChange {
+            state: SourceState {
+                source: source(1),
+                rev: n + 1,
+                watermark: UnixMillis::new(0),
+                last_appended_at: UnixMillis::new(0),
+                last_captured_at: UnixMillis::new(0),
+                accepted: (n + 1) * windows * 4,
+            },
+            blocks: vec![],
+            windows: (0..windows).map(minute).collect(),
+        }],
+        parked: vec![],
+    }
+}
+
+fn next_offset(state: &SqliteState) -> u64 {
+    state.audit().unwrap().partitions[0].next_offset.0
+}
+
+fn minutes(state: &SqliteState) -> u64 {
+    state.audit().unwrap().sources.first().map_or(0, |account| account.frames[0]) / 4
+}
+
+#[test]
+fn people_read_the_statistics_with_plain_sql() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = SqliteState::open(file(dir.path())).unwrap();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    let mut commit = nth(0, 2);
+    let one = &mut commit.sources[0].windows[1];
+    one.frames = 1;
+    one.metrics[0].1 = Histogram::of(&[(3, 1)]);
+    state.commit(&commit).unwrap();
+    let output = std::process::Command::new("sqlite3")
+        .args(["-readonly", "-header", "-nullvalue", "NULL"])
+        .arg(file(dir.path()))
+        .arg(
+            "SELECT size, start_utc, frames, mean, round(std, 6) AS std, min, q1, median, q3, \
+             max, modes FROM window_statistics WHERE metric = 'total' ORDER BY start_ms",
+        )
+        .output();
+    let Ok(output) = output else {
+        println!("SKIPPED: there is no sqlite3 here");
+        return;
+    };
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        told.lines().collect::<Vec<_>>(),
+        [
+            "size|start_utc|frames|mean|std|min|q1|median|q3|max|modes",
+            // 1, 2, 2, 5: deviations -1.5, -0.5, -0.5, 2.5, so sqrt(9 / 3).
+            "1m|1970-01-01T00:00:00Z|4|2.5|1.732051|1|1.75|2.0|2.75|5|2",
+            "1m|1970-01-01T00:01:00Z|1|3.0|NULL|3|3.0|3.0|3.0|3|3",
+        ],
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn reading_alone_sees_commits_and_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path());
+    assert!(SqliteState::open_read_only(&path).is_err(), "there is none yet");
+    assert!(!path.exists(), "and none was made");
+    let state = SqliteState::open(&path).unwrap();
+    let reading = SqliteState::open_read_only(&path).unwrap();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    state.commit(&nth(0, 3)).unwrap();
+    assert_eq!(minutes(&reading), 3);
+    assert!(matches!(reading.commit(&nth(1, 3)), Err(CommitError::Store(_))));
+    assert!(reading.claim(&log(), Partition(0), Offset(0)).is_err());
+    assert_eq!((next_offset(&reading), minutes(&reading)), (12, 3));
+    drop((state, reading));
+    assert_eq!(minutes(&SqliteState::open_read_only(&path).unwrap()), 3, "also when alone");
+}
+
+#[test]
+fn readers_do_not_hold_commits_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = SqliteState::open(file(dir.path())).unwrap();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut seen = 0;
+                    while seen < 40 * 5 {
+                        let now = minutes(&state);
+                        assert!(seen <= now && now % 5 == 0, "{seen}, then {now}");
+                        seen = now;
+                    }
+                })
+            })
+            .collect();
+        for n in 0..40 {
+            state.commit(&nth(n, 5)).unwrap();
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_crash_inside_a_commit_leaves_all_of_it_or_nothing() {
+    const TEST: &str = "sqlite::a_crash_inside_a_commit_leaves_all_of_it_or_nothing";
+    if let Some(dir) = child::dir() {
+        let state = SqliteState::open(file(&dir)).unwrap();
+        state.claim(&log(), Partition(0), Offset(0)).unwrap();
+        state.commit(&nth(0, 5)).unwrap();
+        fail::cfg(std::env::var("AT").unwrap(), "panic").unwrap();
+        std::panic::set_hook(Box::new(|_| std::process::abort()));
+        state.commit(&nth(1, 5)).unwrap();
+        return;
+    }
+    for (at, expected) in [
+        ("commit-before-begin", 1),
+        ("commit-between-rows", 1),
+        ("commit-before-commit", 1),
+        ("commit-after-commit", 2),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = child::command(TEST, dir.path()).env("AT", at).output().unwrap();
+        assert!(!output.status.success(), "{at} was not met");
+        let state = SqliteState::open(file(dir.path())).unwrap();
+        assert_eq!((next_offset(&state), minutes(&state)), (expected * 20, expected * 5), "{at}");
+        let mut next = nth(expected, 5);
+        let claim = state.claim(&log(), Partition(0), Offset(0)).unwrap();
+        next.partitions[0].owner_epoch = claim.owner_epoch;
+        state.commit(&next).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_whole_commits_and_takes_them_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount(3000) else { return };
+    let state = SqliteState::open(file(&disk.path().join("made"))).unwrap();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    state.commit(&nth(0, 20)).unwrap();
+    let mut done = 1;
+    for kib in [0, 20, 60, 200] {
+        let filler = disk.fill_but(kib);
+        let refused = loop {
+            match state.commit(&nth(done, 20)) {
+                Ok(()) => done += 1,
+                Err(error) => break error,
+            }
+            assert!(done < 10_000);
+        };
+        let CommitError::Store(refused) = refused else { panic!("{refused}") };
+        assert!(matches!(refused, StoreError::Full { .. }), "{refused:?}");
+        assert!(refused.may_succeed_later());
+        assert_eq!((next_offset(&state), minutes(&state)), (done * 80, done * 20));
+        drop(filler);
+        state.commit(&nth(done, 20)).unwrap();
+        done += 1;
+        assert_eq!((next_offset(&state), minutes(&state)), (done * 80, done * 20));
+    }
+}
+
+#[test]
+fn a_histogram_damaged_on_disk_is_an_error_that_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = SqliteState::open(file(dir.path())).unwrap();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    state.commit(&nth(0, 1)).unwrap();
+    let by_hand = rusqlite::Connection::open(file(dir.path())).unwrap();
+    by_hand.execute("UPDATE window_metrics SET histogram = x'0100'", []).unwrap();
+    let told = state.window(source(1), WindowSize::Minute, UnixMillis::new(0)).unwrap_err();
+    assert!(matches!(told, StoreError::Damaged { .. }), "{told}");
+    assert!(told.to_string().contains("histogram"), "{told}");
+    by_hand.execute("UPDATE window_metrics SET histogram = x'01'", []).unwrap();
+    assert!(state.audit().unwrap().imbalances().join(" ").contains("misses frames"));
+}
