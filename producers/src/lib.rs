@@ -1,1 +1,18 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod annotate;
+pub mod camera;
+pub mod config;
+pub mod decode;
+pub mod detect;
+pub mod error;
+pub mod input;
+pub mod inspect;
+pub mod metrics;
+pub mod pace;
+pub mod pixels;
+pub mod publish;
+pub mod sample;
+pub mod simulate;
+pub mod stop;
+pub mod timeline;

@@ -1,0 +1,312 @@
+//! A model file, run by ONNX Runtime. The only file that names that library.
+//!
+//! # Invariants
+//!
+//! - The library is loaded once a process, when the first detector is.
+//! - A detector that was loaded has run once: it works, and its shapes are those
+//!   that its model really has.
+//! - One thread a session: several cameras are several sessions. Between two
+//!   pictures of one size nothing is allocated on our side.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::session::{Session, SessionOutputs};
+use ort::value::{Tensor, TensorElementType, ValueType};
+use schemas::frame::{ANIMALS_MAX, Detection, Model};
+use sha2::{Digest, Sha256};
+
+use crate::detect::contract::{Candidate, Contract, Reader, Shape};
+use crate::detect::letterbox::{Resampler, Size};
+use crate::detect::runtime::{RuntimeError, Surroundings};
+use crate::detect::suppress::suppress;
+use crate::detect::{DetectError, Detector, names};
+use crate::pixels::{Pixels, index};
+
+/// What a detector is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxOptions {
+    /// The model's file.
+    pub model: PathBuf,
+    /// ONNX Runtime's library, if not where it is looked for.
+    pub runtime: Option<PathBuf>,
+    /// Only boxes surer than this are detections.
+    pub confidence: f32,
+    /// Boxes of one class that overlap more than this are one object.
+    pub iou_max: f32,
+    /// The classes' names, in the model's order; none to take the model's own.
+    pub classes: Vec<String>,
+}
+
+impl OnnxOptions {
+    /// The defaults for `model`: confidence 0.25 and `IoU` 0.45, with which
+    /// Ultralytics' own tools predict.
+    pub fn new(model: impl Into<PathBuf>) -> OnnxOptions {
+        OnnxOptions {
+            model: model.into(),
+            runtime: None,
+            confidence: 0.25,
+            iou_max: 0.45,
+            classes: Vec::new(),
+        }
+    }
+}
+
+/// A detector that runs an ONNX model on the processor.
+pub struct OnnxDetector {
+    session: Session,
+    input: Tensor<f32>,
+    contract: Contract,
+    reader: Reader,
+    /// For pictures of the size that was shown last.
+    resampler: Option<Resampler>,
+    candidates: Vec<Candidate>,
+    model: Model,
+    classes: Arc<[Arc<str>]>,
+    confidence: f32,
+    iou_max: f32,
+}
+
+/// The side of an input that a model leaves open and its metadata does not name.
+const OPEN_SIDE: i64 = 640;
+
+impl OnnxDetector {
+    /// Loads a model, and ONNX Runtime if this is the first.
+    ///
+    /// # Errors
+    ///
+    /// The library or the model is missing, the file is no model, or the model is
+    /// no detector of a [contract](crate::detect::contract) that is known.
+    pub fn load(options: &OnnxOptions) -> Result<OnnxDetector, DetectError> {
+        let path = &options.model;
+        let model = identify(path)?;
+        let environment = environment(options.runtime.as_deref())?;
+        let not_a_model = |reason: String| DetectError::NotAModel { path: path.clone(), reason };
+        let mut session =
+            open(&environment, path).map_err(|error| not_a_model(error.message().to_owned()))?;
+        let metadata = |key: &str| session.metadata().ok().and_then(|all| all.custom(key));
+        if let Some(task) = metadata("task").filter(|task| task != "detect") {
+            return Err(DetectError::Task { path: path.clone(), task });
+        }
+        let (class_names, image_size) = (metadata("names"), metadata("imgsz"));
+
+        let no_contract = |source| DetectError::NoContract { path: path.clone(), source };
+        let mut inputs = shapes(session.inputs());
+        let outputs = shapes(session.outputs());
+        if let [Ok(input)] = inputs.as_mut_slice() {
+            close(input, image_size.as_deref());
+        }
+        let input_size = Contract::input_size(&inputs, &outputs).map_err(no_contract)?;
+        let side = |side: u32| i64::from(side);
+        let shape = [1, 3, side(input_size.height), side(input_size.width)];
+        let values = 3 * index(input_size.height) * index(input_size.width);
+        let input = Tensor::from_array((shape, vec![0.0_f32; values]))
+            .map_err(|error| not_a_model(error.message().to_owned()))?;
+        if outputs.iter().all(is_known) {
+            // Refused before it is run: a model of another kind may run for long.
+            Contract::recognise(&inputs, &outputs).map_err(no_contract)?;
+        }
+        // What a model declares may leave sides open; what it answers may not.
+        let outputs = trial(&mut session, &input).map_err(not_a_model)?;
+        let contract = Contract::recognise(&inputs, &outputs).map_err(no_contract)?;
+        let classes = names::resolve(contract.classes, &options.classes, class_names.as_deref())
+            .map_err(|source| DetectError::Names { path: path.clone(), source })?;
+        Ok(OnnxDetector {
+            session,
+            input,
+            reader: contract.reader(),
+            contract,
+            resampler: None,
+            candidates: Vec::new(),
+            model,
+            classes: classes.into(),
+            confidence: options.confidence,
+            iou_max: options.iou_max,
+        })
+    }
+
+    /// The contract that the model keeps.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// The classes, in the model's order.
+    pub fn classes(&self) -> &[Arc<str>] {
+        &self.classes
+    }
+
+    /// The first half of [`detect`](Detector::detect): scales `picture` into the
+    /// model's input.
+    pub fn prepare(&mut self, picture: &Pixels<'_>) {
+        let size = Size { width: picture.width(), height: picture.height() };
+        let (_, tensor) = self.input.extract_tensor_mut();
+        let resampler = match self.resampler.take() {
+            Some(resampler) if resampler.fits(size) => resampler,
+            _ => {
+                let resampler = Resampler::new(size, self.contract.input_format());
+                resampler.fill(tensor);
+                resampler
+            }
+        };
+        self.resampler.insert(resampler).scale(picture, tensor);
+    }
+
+    /// The second half: replaces `found` by the boxes of the picture that was
+    /// [prepared](OnnxDetector::prepare) last; none if none was.
+    ///
+    /// # Errors
+    ///
+    /// The model could not be run.
+    pub fn infer(&mut self, found: &mut Vec<Detection>) -> Result<(), DetectError> {
+        found.clear();
+        let Some(resampler) = &self.resampler else { return Ok(()) };
+        let error = |reason| DetectError::Run { model: self.model.name.to_string(), reason };
+        let outputs = self.session.run([(&self.input).into()]);
+        let outputs = outputs.map_err(|cause| error(cause.message().to_owned()))?;
+        let output = match outputs[0].try_extract_tensor::<f32>() {
+            Ok((_, output)) => output,
+            Err(cause) => return Err(error(cause.message().to_owned())),
+        };
+        if output.len() != self.reader.values() {
+            return Err(error(format!(
+                "it answered {} values of {}",
+                output.len(),
+                self.reader.values()
+            )));
+        }
+        self.candidates.clear();
+        self.reader.read(output, self.confidence, &mut self.candidates);
+        suppress(&mut self.candidates, self.iou_max, index(ANIMALS_MAX));
+        let letterbox = resampler.letterbox();
+        found.extend(self.candidates.iter().filter_map(|candidate| {
+            let [x, y, w, h] = letterbox.to_picture(candidate.corners)?;
+            let class = Arc::clone(&self.classes[candidate.class]);
+            Some(Detection { class, confidence: candidate.confidence, x, y, w, h })
+        }));
+        Ok(())
+    }
+}
+
+impl Detector for OnnxDetector {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn detect(
+        &mut self,
+        picture: &Pixels<'_>,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), DetectError> {
+        self.prepare(picture);
+        self.infer(found)
+    }
+}
+
+/// The model's name and the hash of its file.
+fn identify(path: &Path) -> Result<Model, DetectError> {
+    let read = |source| DetectError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(bytes) => hasher.update(&chunk[..bytes]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(read(error)),
+        }
+    }
+    let hash: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok(Model { name: name.as_ref().into(), hash: hash.into() })
+}
+
+/// The process's one environment, made on the first call.
+fn environment(named: Option<&Path>) -> Result<Environment, RuntimeError> {
+    static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = &*loaded {
+        return Ok(environment.clone());
+    }
+    let surroundings = Surroundings::of_process();
+    let mut tried = Vec::new();
+    for candidate in surroundings.candidates(named) {
+        match load(&candidate) {
+            Ok(environment) => {
+                tracing::info!(library = %candidate.display(), "loaded ONNX Runtime");
+                return Ok(loaded.insert(environment).clone());
+            }
+            Err(outcome) => tried.push((candidate, outcome)),
+        }
+    }
+    let only_named = named.is_some() || surroundings.variable.is_some();
+    let folders = if only_named { Vec::new() } else { surroundings.folders() };
+    Err(RuntimeError { tried, folders })
+}
+
+fn load(library: &Path) -> Result<Environment, String> {
+    let builder = ort::init_from(library).map_err(|error| error.to_string())?;
+    builder
+        .with_name("animov")
+        .with_telemetry(false)
+        .with_logger(Arc::new(|level, category: &str, _: &str, _: &str, message: &str| {
+            tracing::debug!(?level, category, message, "ONNX Runtime says");
+        }))
+        .build()
+        .map_err(|error| error.message().to_owned())
+}
+
+fn open(environment: &Environment, path: &Path) -> ort::Result<Session> {
+    Session::builder(environment)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .commit_from_file(path)
+}
+
+/// The shapes of a model's inputs or outputs; what is no tensor of floats, in words.
+fn shapes(outlets: &[ort::value::Outlet]) -> Vec<Shape> {
+    outlets.iter().map(|outlet| shape(outlet.dtype())).collect()
+}
+
+fn shape(kind: &ValueType) -> Shape {
+    match kind {
+        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => Ok(shape.to_vec()),
+        ValueType::Tensor { ty, shape, .. } => Err(format!("{ty} {:?}", shape.to_vec())),
+        other => Err(format!("{other}")),
+    }
+}
+
+/// Whether no side is left open.
+fn is_known(shape: &Shape) -> bool {
+    shape.as_ref().is_ok_and(|sides| sides.iter().all(|side| 0 < *side))
+}
+
+/// Gives the open sides of `[batch, 3, H, W]` a length: one picture, and the size
+/// that the model was trained for (`[H, W]`, as Ultralytics writes it).
+fn close(input: &mut [i64], image_size: Option<&str>) {
+    let trained: Vec<i64> = image_size
+        .map(|text| {
+            text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect()
+        })
+        .unwrap_or_default();
+    let [batch, channels, height, width] = input else { return };
+    let (tall, wide) = match trained.as_slice() {
+        [tall, wide] => (*tall, *wide),
+        [side] => (*side, *side),
+        _ => (OPEN_SIDE, OPEN_SIDE),
+    };
+    for (side, length) in [(batch, 1), (channels, 3), (height, tall), (width, wide)] {
+        if *side < 1 {
+            *side = length;
+        }
+    }
+}
+
+/// Runs the model once and tells the shapes of what it answered.
+fn trial(session: &mut Session, input: &Tensor<f32>) -> Result<Vec<Shape>, String> {
+    let outputs: SessionOutputs<'_> =
+        session.run([input.into()]).map_err(|error| error.message().to_owned())?;
+    Ok(outputs.values().map(|value| shape(value.dtype())).collect())
+}
