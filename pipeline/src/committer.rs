@@ -45,12 +45,13 @@ pub(crate) fn run(
     stop: &Stop,
 ) -> Result<(), CommitError> {
     for ClosedEpoch { epoch, commit } in closed {
-        let outcome = if is_empty(&commit) { Ok(()) } else { apply(&commit, store, stop) };
-        if let Err(error) = outcome {
-            epochs.fail();
-            return Err(error);
+        if !is_empty(&commit) {
+            if let Err(error) = apply(&commit, store, stop) {
+                epochs.fail();
+                return Err(error);
+            }
+            progress.committed(&commit);
         }
-        progress.committed(&commit);
         epochs.committed(epoch);
     }
     Ok(())

@@ -49,8 +49,18 @@ pub(crate) enum Read {
 #[derive(Clone, Debug)]
 enum Change {
     Source(SourceChange),
-    Counted { input: usize, accepted: u64, duplicate: u64 },
-    Advance { input: usize, advance: Advance },
+    Counted {
+        input: usize,
+        accepted: u64,
+        duplicate: u64,
+    },
+    Advance {
+        input: usize,
+        advance: Advance,
+    },
+    /// Nothing. An epoch of nothing else is handed over too: it must count as
+    /// committed, or the ones behind it would wait for it for ever.
+    Nothing,
 }
 
 /// Moves between threads as it is. Timely wants to be able to send everything
@@ -177,6 +187,7 @@ impl Sources {
             }
         }
         if let Some(by) = caught_up {
+            give(Change::Nothing);
             for (id, source) in &mut self.held {
                 if source.silence(by, epoch, &self.shared.context) && source.touch(epoch) {
                     self.touched.push(*id);
@@ -244,6 +255,7 @@ fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
     let mut parked: Vec<Parked> = Vec::new();
     for Local(change) in changes {
         match change {
+            Change::Nothing => {}
             Change::Source(source) => commit.sources.push(source),
             Change::Counted { input, accepted, duplicate } => {
                 ledgers.entry(input).or_default().add(&Ledger {

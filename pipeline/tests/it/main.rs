@@ -7,3 +7,4 @@ mod oracle;
 mod properties;
 mod stories;
 mod support;
+mod tail;
