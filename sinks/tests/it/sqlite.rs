@@ -1,5 +1,6 @@
 //! What the embedded tables promise beyond the seam.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -21,19 +22,19 @@ use crate::tmpfs::SmallDisk;
 
 state_conformance!(InTempFile);
 
-struct InTempFile(tempfile::TempDir);
+struct InTempFile(RefCell<tempfile::TempDir>);
 
 impl TestState for InTempFile {
     fn new() -> Option<InTempFile> {
-        Some(InTempFile(tempfile::tempdir().unwrap()))
+        Some(InTempFile(tempfile::tempdir().unwrap().into()))
     }
 
     fn open(&self) -> Arc<dyn StateStore> {
-        Arc::new(SqliteState::open(file(self.0.path())).unwrap())
+        Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
     }
 
-    fn clear(&mut self) {
-        self.0 = tempfile::tempdir().unwrap();
+    fn clear(&self) {
+        self.0.replace(tempfile::tempdir().unwrap());
     }
 }
 
@@ -160,7 +161,7 @@ fn readers_do_not_hold_commits_up() {
                     let mut seen = 0;
                     while seen < 40 * 5 {
                         let now = minutes(&state);
-                        assert!(seen <= now && now % 5 == 0, "{seen}, then {now}");
+                        assert!(seen <= now && now.is_multiple_of(5), "{seen}, then {now}");
                         seen = now;
                     }
                 })

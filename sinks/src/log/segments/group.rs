@@ -237,7 +237,12 @@ mod tests {
         assert!(matches!(groups.join(big.into_iter(), now), Err(LogError::Overloaded)));
         groups.finish(&first, soon(), |_| Ok(())).unwrap();
         let after = groups.join(big.into_iter(), now).unwrap();
-        groups.finish(&after, now, |group| Ok(assert_eq!(group.len(), 1))).unwrap();
+        groups
+            .finish(&after, now, |group| {
+                assert_eq!(group.len(), 1);
+                Ok(())
+            })
+            .unwrap();
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) trait TestState: Sized {
     fn open(&self) -> Arc<dyn StateStore>;
 
     /// Empties them.
-    fn clear(&mut self);
+    fn clear(&self);
 }
 
 /// One test for each thing that tables must do.
@@ -61,7 +61,7 @@ macro_rules! state_conformance {
             #[test]
             fn $case() {
                 match <$state as $crate::conformance::state::TestState>::new() {
-                    Some(mut state) => $crate::conformance::state::$case(&mut state),
+                    Some(state) => $crate::conformance::state::$case(&state),
                     None => println!("skipped"),
                 }
             }
@@ -182,7 +182,7 @@ fn whole_series(source: SourceId, size: WindowSize) -> SeriesQuery {
     }
 }
 
-pub(crate) fn a_partition_begins_where_it_is_first_claimed(test: &mut impl TestState) {
+pub(crate) fn a_partition_begins_where_it_is_first_claimed(test: &impl TestState) {
     let state = test.open();
     let claim = |first| state.claim(&log(), Partition(3), Offset(first)).unwrap();
     let first = claim(100);
@@ -193,7 +193,7 @@ pub(crate) fn a_partition_begins_where_it_is_first_claimed(test: &mut impl TestS
     assert_eq!((other.owner_epoch, other.next_offset), (1, Offset(5)));
 }
 
-pub(crate) fn a_commit_is_there_for_every_reader_and_after_reopening(test: &mut impl TestState) {
+pub(crate) fn a_commit_is_there_for_every_reader_and_after_reopening(test: &impl TestState) {
     let state = test.open();
     let beside = test.open();
     claim(&*state, 0);
@@ -230,7 +230,7 @@ pub(crate) fn a_commit_is_there_for_every_reader_and_after_reopening(test: &mut 
     assert_eq!((claim.owner_epoch, claim.next_offset), (2, Offset(10)));
 }
 
-pub(crate) fn the_same_commit_again_is_fenced_and_changes_nothing(test: &mut impl TestState) {
+pub(crate) fn the_same_commit_again_is_fenced_and_changes_nothing(test: &impl TestState) {
     let state = test.open();
     claim(&*state, 0);
     state.commit(&ten_frames()).unwrap();
@@ -239,7 +239,7 @@ pub(crate) fn the_same_commit_again_is_fenced_and_changes_nothing(test: &mut imp
     assert_eq!(everything(&*state), before);
 }
 
-pub(crate) fn an_older_owner_is_fenced_and_changes_nothing(test: &mut impl TestState) {
+pub(crate) fn an_older_owner_is_fenced_and_changes_nothing(test: &impl TestState) {
     let (zombie, owner) = (test.open(), test.open());
     claim(&*zombie, 0);
     assert_eq!(claim(&*owner, 0), 2);
@@ -258,13 +258,13 @@ pub(crate) fn an_older_owner_is_fenced_and_changes_nothing(test: &mut impl TestS
     owner.commit(&commit).unwrap();
 }
 
-pub(crate) fn a_partition_that_nobody_claimed_is_fenced(test: &mut impl TestState) {
+pub(crate) fn a_partition_that_nobody_claimed_is_fenced(test: &impl TestState) {
     let state = test.open();
     assert_eq!(refusal(state.commit(&ten_frames())), Refusal::Fenced(Partition(0)));
     assert_eq!(state.sources().unwrap(), []);
 }
 
-pub(crate) fn a_commit_refused_for_one_partition_changes_no_other(test: &mut impl TestState) {
+pub(crate) fn a_commit_refused_for_one_partition_changes_no_other(test: &impl TestState) {
     let state = test.open();
     (0..3).for_each(|partition| assert_eq!(claim(&*state, partition), 1));
     claim(&*state, 1);
@@ -280,7 +280,7 @@ pub(crate) fn a_commit_refused_for_one_partition_changes_no_other(test: &mut imp
     assert_eq!(ends.iter().map(|account| account.next_offset.0).collect::<Vec<_>>(), [4, 4, 2]);
 }
 
-pub(crate) fn a_source_that_somebody_else_wrote_is_refused_whole(test: &mut impl TestState) {
+pub(crate) fn a_source_that_somebody_else_wrote_is_refused_whole(test: &impl TestState) {
     let state = test.open();
     (0..2).for_each(|partition| assert_eq!(claim(&*state, partition), 1));
     state.commit(&ten_frames()).unwrap();
@@ -309,7 +309,7 @@ pub(crate) fn a_source_that_somebody_else_wrote_is_refused_whole(test: &mut impl
     assert_eq!(state.audit().unwrap().imbalances(), Vec::<String>::new());
 }
 
-pub(crate) fn a_commit_may_change_windows_without_moving_an_offset(test: &mut impl TestState) {
+pub(crate) fn a_commit_may_change_windows_without_moving_an_offset(test: &impl TestState) {
     let state = test.open();
     claim(&*state, 0);
     state.commit(&ten_frames()).unwrap();
@@ -327,7 +327,7 @@ pub(crate) fn a_commit_may_change_windows_without_moving_an_offset(test: &mut im
     state.commit(&Commit::default()).unwrap();
 }
 
-pub(crate) fn the_shape_is_remembered_and_compared(test: &mut impl TestState) {
+pub(crate) fn the_shape_is_remembered_and_compared(test: &impl TestState) {
     let shape = |zone: &str| Shape { zone: zone.to_owned(), metrics: MetricRules::default() };
     let state = test.open();
     state.shape(&shape("Europe/Paris")).unwrap();
@@ -364,7 +364,7 @@ fn twenty_minutes(state: &dyn StateStore) -> Vec<WindowState> {
     twenty.windows
 }
 
-pub(crate) fn a_series_pages_in_both_directions(test: &mut impl TestState) {
+pub(crate) fn a_series_pages_in_both_directions(test: &impl TestState) {
     let state = test.open();
     let mut expected = twenty_minutes(&*state);
     let range =
@@ -398,7 +398,7 @@ pub(crate) fn a_series_pages_in_both_directions(test: &mut impl TestState) {
     assert_eq!(state.series(&all).unwrap(), expected);
 }
 
-pub(crate) fn a_metric_without_a_row_counts_zero_animals(test: &mut impl TestState) {
+pub(crate) fn a_metric_without_a_row_counts_zero_animals(test: &impl TestState) {
     let state = test.open();
     let expected = twenty_minutes(&*state);
     let of = |metric: &str| {
@@ -419,7 +419,7 @@ pub(crate) fn a_metric_without_a_row_counts_zero_animals(test: &mut impl TestSta
     );
 }
 
-pub(crate) fn open_windows_come_by_source_size_and_start(test: &mut impl TestState) {
+pub(crate) fn open_windows_come_by_source_size_and_start(test: &impl TestState) {
     let state = test.open();
     claim(&*state, 0);
     let mut commit = Commit { partitions: vec![advance(0, 1, 0, 0)], ..Commit::default() };
@@ -462,7 +462,7 @@ fn parked(partition: u32, offset: u64) -> Parked {
     }
 }
 
-pub(crate) fn parked_records_come_newest_first_and_once(test: &mut impl TestState) {
+pub(crate) fn parked_records_come_newest_first_and_once(test: &impl TestState) {
     let state = test.open();
     claim(&*state, 0);
     let mut all = Vec::new();
@@ -491,7 +491,7 @@ pub(crate) fn parked_records_come_newest_first_and_once(test: &mut impl TestStat
     assert_eq!(everything(&*state), before);
 }
 
-pub(crate) fn the_audit_finds_what_does_not_add_up(test: &mut impl TestState) {
+pub(crate) fn the_audit_finds_what_does_not_add_up(test: &impl TestState) {
     /// A way for a broken pipeline to lose a frame.
     type Flaw = fn(&mut Commit);
     let flaws: [(&str, Flaw); 6] = [
@@ -534,7 +534,7 @@ pub(crate) fn the_audit_finds_what_does_not_add_up(test: &mut impl TestState) {
     }
 }
 
-pub(crate) fn the_largest_numbers_survive(test: &mut impl TestState) {
+pub(crate) fn the_largest_numbers_survive(test: &impl TestState) {
     let state = test.open();
     let largest = u64::try_from(i64::MAX).unwrap();
     let first = Offset(largest - 10);
@@ -570,7 +570,7 @@ pub(crate) fn the_largest_numbers_survive(test: &mut impl TestState) {
     assert_eq!(audit.partitions[0].next_offset, Offset(largest));
 }
 
-pub(crate) fn of_many_committers_one_wins_each_offset(test: &mut impl TestState) {
+pub(crate) fn of_many_committers_one_wins_each_offset(test: &impl TestState) {
     const OFFSETS: u64 = 25;
     let state = test.open();
     claim(&*state, 0);
@@ -691,8 +691,7 @@ fn agree(state: &dyn StateStore, model: &Model) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-pub(crate) fn random_commits_read_back_like_the_model(test: &mut impl TestState) {
-    let test = std::cell::RefCell::new(test);
+pub(crate) fn random_commits_read_back_like_the_model(test: &impl TestState) {
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 60,
         failure_persistence: None,
@@ -700,12 +699,12 @@ pub(crate) fn random_commits_read_back_like_the_model(test: &mut impl TestState)
     });
     let steps = prop::collection::vec(any_step(), 1..25);
     let outcome = runner.run(&steps, |steps| {
-        test.borrow_mut().clear();
-        let mut state = test.borrow().open();
+        test.clear();
+        let mut state = test.open();
         let mut model = Model::default();
         for step in steps {
             match step {
-                Step::Reopen => state = test.borrow().open(),
+                Step::Reopen => state = test.open(),
                 Step::Claim { partition, first } => {
                     let (partition, first) = (Partition(partition), Offset(first));
                     let ours = state.claim(&log(), partition, first).unwrap();

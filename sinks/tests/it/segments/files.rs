@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use apache_avro::types::Value;
 use schemas::log::{Batch, FrameLog, LogError, Offset, ReadEnd};
-use schemas::time::UnixMillis;
+use schemas::time::{Clock, UnixMillis};
 use sinks::config::SegmentsConfig;
 use sinks::log::segments::Segments;
 
@@ -66,7 +66,7 @@ fn a_segment_ends_by_size_or_by_age() {
         segment_age: Duration::from_secs(60),
         ..SegmentsConfig::default()
     };
-    let log = Segments::open(dir.path(), config, Arc::clone(&clock) as _).unwrap();
+    let log = Segments::open(dir.path(), config, shared(&clock)).unwrap();
     append(&log, &["a"]);
     clock.set(59_999);
     append(&log, &["b"]);
@@ -83,10 +83,14 @@ fn a_segment_ends_by_size_or_by_age() {
     assert_eq!(texts(&log).len(), 5);
 }
 
+fn shared(clock: &Arc<SetClock>) -> Arc<dyn Clock> {
+    Arc::<SetClock>::clone(clock)
+}
+
 /// Ten segments of one record each, appended at 0, 1000, 2000 ... ms.
 fn ten_segments(dir: &std::path::Path, config: &SegmentsConfig, clock: &Arc<SetClock>) -> Segments {
     let config = SegmentsConfig { segment_bytes: bytes(1), ..config.clone() };
-    let log = Segments::open(dir, config, Arc::clone(clock) as _).unwrap();
+    let log = Segments::open(dir, config, shared(clock)).unwrap();
     for n in 0..10 {
         clock.set(n * 1000);
         append(&log, &[&n.to_string()]);

@@ -1,0 +1,194 @@
+//! How fast the embedded log and tables are: `cargo bench -p sinks`.
+//!
+//! Input, the same in every run: records of 75 bytes, appended 1,000 at a time;
+//! commits of about 2,000 windows of 64 sources, three metrics each, with
+//! histograms of a dozen bars. Prints, and checks nothing: tests do that.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints and may panic")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use schemas::commit::{
+    Commit, Ledger, PartitionAdvance, SeqBlock, SeriesQuery, SourceChange, SourceState, StateStore,
+    Status, WindowState,
+};
+use schemas::intervals::Intervals;
+use schemas::log::{Batch, FrameLog, LogId, Offset, Partition, ReadEnd};
+use schemas::source::{SessionId, SourceId};
+use schemas::stats::Histogram;
+use schemas::time::{SystemClock, UnixMillis};
+use schemas::window::{Window, WindowSize};
+use sinks::config::SegmentsConfig;
+use sinks::log::segments::Segments;
+use sinks::state::sqlite::SqliteState;
+
+const RECORDS: u32 = 4_000_000;
+const RECORD: [u8; 75] = [0x5A; 75];
+const SOURCES: u32 = 64;
+/// Minutes of every source in one commit; with the larger sizes, 2,000 windows.
+const MINUTES: u32 = 24;
+const COMMITS: u32 = 110;
+
+fn main() {
+    let dir = tempfile::tempdir_in(".").unwrap();
+    log(dir.path());
+    state(dir.path());
+}
+
+fn log(dir: &std::path::Path) {
+    let log = Segments::open(dir.join("log"), SegmentsConfig::default(), Arc::new(SystemClock));
+    let log = log.unwrap();
+    let source = SourceId::try_from(1).unwrap();
+    let call = vec![(source, &RECORD[..]); 1000];
+    let began = Instant::now();
+    (0..RECORDS / 1000).for_each(|_| log.append(&call).unwrap());
+    report("append, 1,000 records a call, synced", began.elapsed(), RECORDS, "record");
+
+    let began = Instant::now();
+    let one = [(source, &RECORD[..])];
+    (0..2000).for_each(|_| log.append(&one).unwrap());
+    report("append, 1 record a call, synced", began.elapsed(), 2000, "record");
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..1000).for_each(|_| log.append(&one).unwrap()));
+        }
+    });
+    report("append, 1 record a call, 8 threads", began.elapsed(), 8000, "record");
+
+    for _ in 0..3 {
+        let mut reader = log.reader(Partition(0), Offset(0)).unwrap();
+        let (mut batch, mut read, mut bytes) = (Batch::default(), 0, 0);
+        let began = Instant::now();
+        loop {
+            let end = reader.read(&mut batch, 10_000, Duration::ZERO).unwrap();
+            read += u32::try_from(batch.len()).unwrap();
+            bytes += batch.value_bytes();
+            batch.clear();
+            if end != ReadEnd::More {
+                break;
+            }
+        }
+        assert_eq!(bytes, usize::try_from(read).unwrap() * RECORD.len());
+        report("read", began.elapsed(), read, "record");
+    }
+    drop(log);
+    let began = Instant::now();
+    let log = Segments::open(dir.join("log"), SegmentsConfig::default(), Arc::new(SystemClock));
+    let high = log.unwrap().bounds(Partition(0)).unwrap().high;
+    println!("open a log of {high} records: {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
+}
+
+fn state(dir: &std::path::Path) {
+    let path = dir.join("state.sqlite");
+    let state = SqliteState::open(&path).unwrap();
+    let log = LogId("log".into());
+    state.claim(&log, Partition(0), Offset(0)).unwrap();
+    let names: [Arc<str>; 3] = ["lying".into(), "standing".into(), "total".into()];
+    let commits: Vec<Commit> = (0..COMMITS).map(|n| commit(n, &log, &names)).collect();
+    let windows =
+        |commit: &Commit| commit.sources.iter().map(|change| change.windows.len()).sum::<usize>();
+    let total: u32 = commits.iter().map(windows).sum::<usize>().try_into().unwrap();
+    let began = Instant::now();
+    commits.iter().for_each(|commit| state.commit(commit).unwrap());
+    report("commit, about 2,000 windows x 3 metrics", began.elapsed(), total * 4, "row");
+    report("  the same", began.elapsed(), total, "window");
+    report("  the same", began.elapsed(), COMMITS, "commit");
+    let length = std::fs::metadata(&path).unwrap().len();
+    println!("the file then: {} bytes a window", length / u64::from(total));
+
+    let query = SeriesQuery {
+        source: SourceId::try_from(7).unwrap(),
+        size: WindowSize::Minute,
+        from: UnixMillis::MIN,
+        to: UnixMillis::MAX,
+        metric: None,
+        limit: 1440,
+        newest_first: true,
+    };
+    let began = Instant::now();
+    assert_eq!(state.series(&query).unwrap().len(), 1440);
+    report("series of a day of minutes, all metrics", began.elapsed(), 1440, "window");
+    let began = Instant::now();
+    let open = u32::try_from(state.open_windows(None).unwrap().len()).unwrap();
+    report("open windows", began.elapsed(), open, "window");
+    let began = Instant::now();
+    state.audit().unwrap();
+    report("audit", began.elapsed(), total, "window");
+}
+
+/// The n-th stretch of time, with every window that it touches.
+fn commit(n: u32, log: &LogId, names: &[Arc<str>; 3]) -> Commit {
+    let frames = u64::from(MINUTES * SOURCES * 60);
+    let seqs = (0..u64::from(MINUTES * 60)).fold(Intervals::default(), |mut seqs, seq| {
+        seqs.insert(u64::from(n) * 1440 + seq);
+        seqs
+    });
+    let change = |source: u32| {
+        let source = SourceId::try_from(i64::from(source)).unwrap();
+        let windows = WindowSize::ALL.into_iter().flat_map(|size| windows(source, size, n, names));
+        SourceChange {
+            state: SourceState {
+                source,
+                rev: u64::from(n) + 1,
+                watermark: UnixMillis::new(0),
+                last_appended_at: UnixMillis::new(0),
+                last_captured_at: UnixMillis::new(0),
+                accepted: u64::from(n + 1) * 1440,
+            },
+            blocks: vec![SeqBlock {
+                source,
+                session: SessionId::derived_from(b"bench"),
+                block: 0,
+                seqs: seqs.clone(),
+            }],
+            windows: windows.collect(),
+        }
+    };
+    Commit {
+        partitions: vec![PartitionAdvance {
+            log: log.clone(),
+            partition: Partition(0),
+            owner_epoch: 1,
+            from: Offset(u64::from(n) * frames),
+            to: Offset(u64::from(n + 1) * frames),
+            ledger: Ledger { read: frames, accepted: frames, ..Ledger::default() },
+        }],
+        sources: (1..=SOURCES).map(change).collect(),
+        parked: vec![],
+    }
+}
+
+fn windows(
+    source: SourceId,
+    size: WindowSize,
+    n: u32,
+    names: &[Arc<str>; 3],
+) -> impl Iterator<Item = WindowState> {
+    let length = size.fixed_millis().unwrap_or(86_400_000);
+    let (from, to) = (i64::from(n * MINUTES) * 60_000, i64::from((n + 1) * MINUTES) * 60_000);
+    (from / length..=(to - 1) / length).map(move |nth| {
+        let end = (nth + 1) * length;
+        let bars: Vec<(u32, u64)> = (0..12).map(|animals| (animals + 3, 5)).collect();
+        WindowState {
+            source,
+            window: Window {
+                size,
+                start: UnixMillis::new(nth * length),
+                end: UnixMillis::new(end),
+            },
+            frames: 60,
+            frames_expected: 60,
+            status: if end < to { Status::Final } else { Status::Open },
+            rev: 1,
+            metrics: names.iter().map(|name| (Arc::clone(name), Histogram::of(&bars))).collect(),
+        }
+    })
+}
+
+fn report(what: &str, took: Duration, count: u32, unit: &str) {
+    let seconds = took.as_secs_f64();
+    let each = seconds / f64::from(count) * 1e9;
+    let rate = f64::from(count) / seconds;
+    println!("{what:42} {each:12.1} ns a {unit:7} {rate:12.0} {unit}s/s");
+}
