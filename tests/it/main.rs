@@ -1,0 +1,13 @@
+//! The program as a user meets it: processes, crashes, bad input, real video, a
+//! browser.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod commands;
+mod crash;
+mod oracle;
+mod page;
+mod support;
+mod tidy;
+mod video;
