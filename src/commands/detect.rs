@@ -49,8 +49,9 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "VIDEO|URL|IMAGE")]
     inputs: Vec<String>,
 
-    #[command(flatten)]
-    place: Place,
+    /// Configuration file with a [detector] [default: ./animov.toml if there is one]
+    #[arg(long, value_name = "FILE", env = "ANIMOV_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
 
     /// The model, an ONNX file [default: the configuration's]
     #[arg(long, value_name = "FILE")]
@@ -146,7 +147,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn options(args: &Args) -> anyhow::Result<OnnxOptions> {
-    let config = args.place.load()?;
+    let config = Place { config: args.config.clone(), state: None }.load()?;
     let Some(mut options) = config.detector.options(args.model.as_ref()) else {
         bail!("no model; name one with --model FILE, or as detector.model in animov.toml");
     };

@@ -65,9 +65,11 @@ fn announce(config: &Config, running: &Running) -> anyhow::Result<()> {
     };
     let written = writeln!(
         out,
-        "animov counts.\n  page     http://{}/\n  data     {}\n  sources  {sources}\n  stop     Ctrl-C",
+        "animov counts.\n  page     http://{}/\n  log      {}\n  tables   {}\n  \
+         sources  {sources}\n  stop     Ctrl-C",
         running.address(),
-        config.site.state_dir.display(),
+        config.log.dir.display(),
+        config.state.path.display(),
     );
     output::unless_closed(written.and_then(|()| out.flush()))?;
     Ok(())

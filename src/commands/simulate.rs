@@ -13,6 +13,7 @@ use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock, UnixMillis, millis};
 
+use crate::config::Place;
 use crate::exit::Exit;
 use crate::output::{Reader, grouped, tell};
 use crate::progress::{Meter, Unit};
@@ -81,6 +82,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     state: Option<PathBuf>,
 
+    /// With --state: the site's configuration, for the log's partitions
+    /// [default: ./animov.toml if there is one]
+    #[arg(long, value_name = "FILE", env = "ANIMOV_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+
     /// Send to the animov at this address; `ANIMOV_API_TOKEN` is presented if set
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -108,7 +114,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signal()?;
     let plan = Plan::of(args, &SystemClock);
     let mut target = match (&args.state, &args.url) {
-        (Some(dir), _) => Target::log(dir)?,
+        (Some(dir), _) => {
+            let place = Place { config: args.config.clone(), state: Some(dir.clone()) };
+            Target::log(place.load()?.log)?
+        }
         (None, Some(url)) => Target::api(url)?,
         (None, None) => Target::stdout(args.format)?,
     };

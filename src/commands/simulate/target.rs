@@ -1,7 +1,6 @@
 //! Where simulated frames go.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use schemas::avro::Header;
 use schemas::log::FrameLog;
 use schemas::source::SourceId;
 use schemas::time::SystemClock;
-use sinks::config::SegmentsConfig;
+use sinks::config::LogConfig;
 use sinks::log::segments::Segments;
 
 use crate::output::{self, Output, Reader};
@@ -50,9 +49,8 @@ impl Target {
         Ok(Target::Stdout(Lines { format, out, line: Vec::new() }))
     }
 
-    pub(super) fn log(dir: &Path) -> anyhow::Result<Target> {
-        let log =
-            Segments::open(dir.join("log"), SegmentsConfig::default(), Arc::new(SystemClock))?;
+    pub(super) fn log(config: LogConfig) -> anyhow::Result<Target> {
+        let log = Segments::open(config.dir, config.segments, Arc::new(SystemClock))?;
         Ok(Target::Frames(Batch::to(Sender::Log(log))))
     }
 

@@ -11,8 +11,8 @@ use producers::detect::onnx::OnnxDetector;
 use producers::metrics::Metrics;
 use producers::publish::{PublishError, PublishOptions, Publisher};
 use producers::simulate;
-use producers::stop::Stop;
 use schemas::log::FrameLog;
+use schemas::stop::Stop;
 use schemas::time::Clock;
 
 use super::watch::Watch;
