@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use schemas::frame::{Detection, Frame, Picture, Seen};
 use schemas::source::SourceId;
+use schemas::stop::Stop;
 use schemas::time::{Clock, UnixMillis};
 
 use crate::decode::{DecodeError, DecodeOptions, Decoder};
@@ -27,7 +28,6 @@ use crate::pace::wait_until;
 use crate::pixels::Pixels;
 use crate::publish::SourcePublisher;
 use crate::sample::{Cadence, Sampler};
-use crate::stop::Stop;
 use crate::timeline::LiveClock;
 
 /// What to read, and how.

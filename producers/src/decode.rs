@@ -21,11 +21,11 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg::error::{EAGAIN, ETIMEDOUT};
 use ffmpeg::software::scaling;
 use ffmpeg::{Packet, Rational, format, frame, media};
+use schemas::stop::Stop;
 use schemas::time::UnixMillis;
 
 use crate::input::Input;
 use crate::pixels::{InvalidPixels, Pixels};
-use crate::stop::Stop;
 use crate::timeline::Timeline;
 
 /// How an input is opened and read.
@@ -48,7 +48,7 @@ impl Default for DecodeOptions {
             keyframes_only: false,
             threads: 1,
             silence_max: Duration::from_secs(10),
-            stop: Stop::new(),
+            stop: Stop::default(),
         }
     }
 }

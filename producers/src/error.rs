@@ -26,7 +26,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether this is only how a source obeys a [`Stop`](crate::stop::Stop).
+    /// Whether this is only how a source obeys a [`Stop`](schemas::stop::Stop).
     pub fn is_stop(&self) -> bool {
         matches!(
             self,

@@ -14,5 +14,4 @@ pub mod pixels;
 pub mod publish;
 pub mod sample;
 pub mod simulate;
-pub mod stop;
 pub mod timeline;

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
+use schemas::stop::Stop;
 use schemas::time::{Clock, UnixMillis};
-
-use crate::stop::Stop;
 
 /// How long a wait lasts before the clock is asked again: clocks are set.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

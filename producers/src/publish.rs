@@ -24,10 +24,10 @@ use schemas::avro;
 use schemas::frame::{Frame, FrameFault, FrameId, Seen};
 use schemas::log::{FrameLog, LogError};
 use schemas::source::{SessionId, SourceId};
+use schemas::stop::Stop;
 use schemas::time::{Clock, UnixMillis};
 
 use crate::metrics::{Metrics, SourceMetrics};
-use crate::stop::Stop;
 
 /// How patient publishing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

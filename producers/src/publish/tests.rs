@@ -104,7 +104,7 @@ fn start(log: &Arc<FakeLog>, stop: &Stop) -> (Publisher, Metrics) {
 #[test]
 fn frames_arrive_in_order_and_none_is_missing_although_appends_fail() {
     let log = Arc::new(FakeLog { failures: AtomicUsize::new(9), ..FakeLog::default() });
-    let (publisher, metrics) = start(&log, &Stop::new());
+    let (publisher, metrics) = start(&log, &Stop::default());
     thread::scope(|threads| {
         for id in [1, 2] {
             let mut of_source = publisher.source(source(id));
@@ -140,7 +140,7 @@ fn frames_arrive_in_order_and_none_is_missing_although_appends_fail() {
 #[test]
 fn what_cannot_be_counted_is_refused_and_takes_no_number() {
     let log = Arc::new(FakeLog::default());
-    let (publisher, metrics) = start(&log, &Stop::new());
+    let (publisher, metrics) = start(&log, &Stop::default());
     let mut of_source = publisher.source(source(3));
     let at = UnixMillis::new(0);
     assert!(of_source.publish(at, counts(1)).unwrap().is_some());
@@ -162,7 +162,7 @@ fn what_cannot_be_counted_is_refused_and_takes_no_number() {
 #[test]
 fn a_log_that_stays_away_is_given_up_only_after_the_stop_and_the_grace() {
     let log = Arc::new(FakeLog { failures: AtomicUsize::new(usize::MAX), ..FakeLog::default() });
-    let stop = Stop::new();
+    let stop = Stop::default();
     let (publisher, _) = start(&log, &stop);
     let mut of_source = publisher.source(source(1));
     thread::scope(|threads| {
@@ -192,7 +192,7 @@ fn a_log_that_stays_away_is_given_up_only_after_the_stop_and_the_grace() {
 #[test]
 fn a_log_that_refuses_for_good_stops_the_process() {
     let log = Arc::new(FakeLog { broken: true, ..FakeLog::default() });
-    let stop = Stop::new();
+    let stop = Stop::default();
     let (publisher, _) = start(&log, &stop);
     let mut of_source = publisher.source(source(1));
     of_source.publish(UnixMillis::new(0), counts(1)).unwrap();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemas::stop::Stop;
 use schemas::time::{Clock, UnixMillis};
 
 use crate::pace::{Pace, wait_until};
 use crate::publish::{PublishError, SourcePublisher};
 use crate::simulate::{Herd, HerdSpec};
-use crate::stop::Stop;
 
 /// How a herd is published.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -16,10 +16,10 @@ use producers::pixels::Pixels;
 use producers::publish::{PublishOptions, Publisher};
 use producers::sample::Cadence;
 use producers::simulate;
-use producers::stop::Stop;
 use prometheus::Registry;
 use schemas::frame::{Frame, Seen};
 use schemas::source::SourceId;
+use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 
 use crate::support::{Clips, MemoryLog, OneGoat, free_port, input, load, serve, tiny_model, until};
@@ -39,7 +39,7 @@ impl Barn {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let stop = Stop::new();
+        let stop = Stop::default();
         let options = PublishOptions::default();
         let publisher =
             Publisher::start(as_log, Arc::clone(&clock), metrics, options, stop.clone());

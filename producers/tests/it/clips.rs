@@ -8,8 +8,9 @@ use producers::decode::{DecodeError, DecodeOptions, Decoder};
 use producers::detect::letterbox::{Channels, InputFormat, Placement, Range, Size};
 use producers::input::Input;
 use producers::inspect::decode_and_scale;
-use producers::stop::Stop;
 use proptest::prelude::*;
+
+use schemas::stop::Stop;
 
 use crate::support::{Clips, free_port, input, shared};
 
@@ -219,7 +220,7 @@ fn a_camera_that_never_answers_is_given_up() {
         assert!(!error.to_string().contains("secret"), "{error}");
 
         // Told to stop, it does not wait for the silence to be long enough.
-        let stop = Stop::new();
+        let stop = Stop::default();
         let options = DecodeOptions {
             silence_max: Duration::from_secs(120),
             stop: stop.clone(),
