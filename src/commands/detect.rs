@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "VIDEO|URL|IMAGE")]
     inputs: Vec<String>,
 
-    /// Configuration file with a [detector] [default: ./animov.toml if there is one]
+    /// Configuration file with a `[detector]` [default: ./animov.toml if there is one]
     #[arg(long, value_name = "FILE", env = "ANIMOV_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 

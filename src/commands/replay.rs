@@ -25,7 +25,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
 /// Counts the whole log again, at full speed, into fresh tables.
 ///
 /// The same log gives the same tables: compare them with `animov export`. After
-/// a change of [site] zone or [metrics] this makes the tables that the new
+/// a change of `site.zone` or `[metrics]` this makes the tables that the new
 /// configuration means: stop `animov run`, replay, and put the new file in place
 /// of state.sqlite.
 ///
