@@ -2,6 +2,7 @@
 //! browser.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "seeds and figures are shown when a test fails")]
 
 mod bad_input;
 mod commands;
