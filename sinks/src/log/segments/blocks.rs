@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::format::{
-    BLOCK_BYTES, BLOCK_HEAD_BYTES_MAX, SYNC_BYTES, Sync, parse_block_head, parse_record,
+    BLOCK_BYTES, BLOCK_HEAD_BYTES_MAX, SYNC_BYTES, Sync, check_block, parse_block_head,
 };
 
 /// Bytes read from the file at once.
@@ -21,8 +21,7 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// What lies next in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A whole block. If its sync marker is right its records are not checked
-    /// yet; otherwise all of them were, and are right.
+    /// A whole block with the right checksum.
     Block(Block),
     /// So many bytes that are no block; what follows may be one.
     Damage { bytes: u64 },
@@ -108,11 +107,11 @@ impl Blocks {
             return self.skip_damage();
         }
         let data = self.begin + ahead..self.begin + ahead + head.bytes;
-        let marked = self.buffer[data.end..data.end + SYNC_BYTES] == self.sync;
-        // Looking for the next marker would skip the block behind this one too.
-        if !marked && !all_right(&self.buffer[data.clone()], head.records) {
+        let Some(behind_checksum) = check_block(head.records, &self.buffer[data.clone()]) else {
             return self.skip_damage();
-        }
+        };
+        let marked = self.buffer[data.end..data.end + SYNC_BYTES] == self.sync;
+        let data = data.start + behind_checksum..data.end;
         self.consume(length);
         Ok(Next::Block(Block { records: head.records, data, marked }))
     }
@@ -180,17 +179,11 @@ impl Blocks {
     }
 }
 
-/// Whether `data` is exactly so many records with the right checksums.
-fn all_right(data: &[u8], records: usize) -> bool {
-    let mut at = 0;
-    (0..records).all(|_| parse_record(data, &mut at).is_some()) && at == data.len()
-}
-
 /// Where in `bytes` the whole block begins that ends at `marker`.
 fn block_before(bytes: &[u8], marker: usize) -> Option<usize> {
     (0..marker).find(|&at| {
         let head = parse_block_head(bytes, at).filter(|head| head.data + head.bytes == marker);
-        head.is_some_and(|head| all_right(&bytes[head.data..marker], head.records))
+        head.is_some_and(|head| check_block(head.records, &bytes[head.data..marker]).is_some())
     })
 }
 

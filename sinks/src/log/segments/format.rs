@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - A record's checksum covers every byte of it that follows the checksum, so
-//!   whatever is damaged in a record is noticed.
+//! - A block's checksum covers every byte of its records, so whatever is damaged
+//!   in a block is noticed before any of its records is given.
 //! - A record carries its own offset: after a damaged block the offsets are
 //!   still right.
 //! - Whatever the bytes are, reading them ends in a value or in `None`.
@@ -25,6 +25,11 @@ const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + VALUE_BYTES_MAX + RECORD_HEAD_BYTES
 
 /// Four variable-length numbers.
 const RECORD_HEAD_BYTES_MAX: usize = 4 * VARINT_BYTES_MAX;
+
+/// Avro's way to say that a record has no checksum of its own, or has one: the
+/// branch of the union.
+const NO_CHECKSUM: u8 = 0;
+const CHECKSUM: u8 = 2;
 
 const VARINT_BYTES_MAX: usize = 10;
 
@@ -155,15 +160,12 @@ impl<'a> BlockEncoder<'a> {
     }
 
     pub(super) fn push(&mut self, offset: u64, appended_at: UnixMillis, value: &[u8]) {
-        let mut head = [0; 3 * VARINT_BYTES_MAX];
-        let mut length = 0;
-        for number in [offset.cast_signed(), appended_at.get(), long(value.len())] {
-            length += put_long(number, &mut head[length..]);
+        if 0 < self.records {
+            self.block.push(NO_CHECKSUM);
         }
-        let head = &head[..length];
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(head), value);
-        write_long(i64::from(checksum.cast_signed()), self.block);
-        self.block.extend_from_slice(head);
+        for number in [offset.cast_signed(), appended_at.get(), long(value.len())] {
+            write_long(number, self.block);
+        }
         self.block.extend_from_slice(value);
         self.records += 1;
         if BLOCK_RECORDS_MAX <= self.records || BLOCK_BYTES <= self.block.len() {
@@ -180,8 +182,12 @@ impl<'a> BlockEncoder<'a> {
         if self.records == 0 {
             return;
         }
+        let mut checksum = [CHECKSUM; 1 + VARINT_BYTES_MAX];
+        let value = checksum_of(self.records, self.block);
+        let length = 1 + put_long(value, &mut checksum[1..]);
         write_length(self.records, self.out);
-        write_length(self.block.len(), self.out);
+        write_length(length + self.block.len(), self.out);
+        self.out.extend_from_slice(&checksum[..length]);
         self.out.extend_from_slice(self.block);
         self.out.extend_from_slice(&self.sync);
         self.block.clear();
@@ -208,6 +214,26 @@ pub(super) fn parse_block_head(bytes: &[u8], mut at: usize) -> Option<BlockHead>
     plausible.then_some(BlockHead { records, data: at, bytes: size })
 }
 
+/// Where in a block's `data` its `records` begin, behind the checksum; `None` if
+/// it is wrong.
+pub(super) fn check_block(records: usize, data: &[u8]) -> Option<usize> {
+    let (checksum, begin) = read_checksum(data)?;
+    (checksum_of(records, data.get(begin..)?) == checksum).then_some(begin)
+}
+
+/// Over how many records there are, and their bytes.
+fn checksum_of(records: usize, bytes: &[u8]) -> i64 {
+    let seed = crc32c::crc32c(&long(records).to_le_bytes());
+    i64::from(crc32c::crc32c_append(seed, bytes).cast_signed())
+}
+
+fn read_checksum(data: &[u8]) -> Option<(i64, usize)> {
+    let mut at = 1;
+    let has_one = *data.first()? == CHECKSUM;
+    let checksum = read_long(data, &mut at)?;
+    has_one.then_some((checksum, at))
+}
+
 /// One record, as it lies in a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parsed<'a> {
@@ -216,34 +242,30 @@ pub(super) struct Parsed<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// Reads the record at `*at` of a block's `data` and moves `*at` behind it;
-/// `None` if it is damaged.
+/// Reads the record at `*at` of a block's `data` and moves `*at` to the next, or
+/// to the end.
 #[inline]
 pub(super) fn parse_record<'a>(data: &'a [u8], at: &mut usize) -> Option<Parsed<'a>> {
     let mut here = *at;
-    let checksum = read_long(data, &mut here)?;
-    let covered = here;
-    let offset = read_long(data, &mut here)?;
-    let appended_at = read_long(data, &mut here)?;
-    let length = usize::try_from(read_long(data, &mut here)?).ok()?;
-    let end = here.checked_add(length)?;
-    let value = data.get(here..end)?;
-    let actual = crc32c::crc32c(data.get(covered..end)?);
-    if i64::from(actual.cast_signed()) != checksum {
-        return None;
+    let offset = u64::try_from(read_long(data, &mut here)?).ok()?;
+    let appended_at = UnixMillis::new(read_long(data, &mut here)?);
+    let value = read_bytes(data, &mut here)?;
+    // The next record's first field, which only a block's first record fills.
+    if let Some(&none) = data.get(here) {
+        if none != NO_CHECKSUM {
+            return None;
+        }
+        here += 1;
     }
-    *at = end;
-    let offset = u64::try_from(offset).ok()?;
-    Some(Parsed { offset, appended_at: UnixMillis::new(appended_at), value })
+    *at = here;
+    Some(Parsed { offset, appended_at, value })
 }
 
-/// The offset of the record at the beginning of a block's `data`, and when it
-/// was appended; neither is checked.
-pub(super) fn peek_record(data: &[u8]) -> Option<(u64, UnixMillis)> {
-    let mut at = 0;
+/// When the first record of a block was appended; not checked.
+pub(super) fn peek_appended_at(data: &[u8]) -> Option<UnixMillis> {
+    let (_, mut at) = read_checksum(data)?;
     read_long(data, &mut at)?;
-    let offset = u64::try_from(read_long(data, &mut at)?).ok()?;
-    Some((offset, UnixMillis::new(read_long(data, &mut at)?)))
+    Some(UnixMillis::new(read_long(data, &mut at)?))
 }
 
 /// Appends an Avro `long`.
@@ -262,7 +284,6 @@ fn long(length: usize) -> i64 {
 }
 
 /// Puts an Avro `long` at the beginning of `out`; returns its length.
-#[inline]
 fn put_long(value: i64, out: &mut [u8]) -> usize {
     // Zigzag: the sign is the lowest bit.
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
@@ -317,6 +338,7 @@ const fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
+#[inline]
 fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
     let length = usize::try_from(read_long(bytes, at)?).ok()?;
     let end = at.checked_add(length)?;
@@ -349,26 +371,39 @@ mod tests {
         fn damaged_bytes_are_nothing_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             _ = parse_record(&bytes, &mut 0);
             _ = parse_block_head(&bytes, 0);
-            _ = peek_record(&bytes);
+            _ = check_block(1, &bytes);
+            _ = peek_appended_at(&bytes);
             let mut header = MAGIC.to_vec();
             header.extend(bytes);
             _ = parse_header(&header);
         }
 
         #[test]
-        fn any_flipped_bit_of_a_record_is_noticed(value in prop::collection::vec(any::<u8>(), 0..40), offset in 0_u64..1 << 40, bit in any::<prop::sample::Index>()) {
+        fn a_block_reads_back_and_any_flipped_bit_of_it_is_noticed(
+            values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5),
+            first in 0_u64..1 << 40,
+            bit in any::<prop::sample::Index>(),
+        ) {
             let (mut out, mut block) = (Vec::new(), Vec::new());
             let mut encoder = BlockEncoder::new([7; 16], &mut out, &mut block);
-            encoder.push(offset, UnixMillis::new(1_772_323_200_000), &value);
+            let moment = UnixMillis::new(1_772_323_200_000);
+            (first..).zip(&values).for_each(|(offset, value)| encoder.push(offset, moment, value));
             encoder.finish();
             let head = parse_block_head(&out, 0).unwrap();
-            let mut data = out[head.data..head.data + head.bytes].to_vec();
-            prop_assert_eq!(parse_record(&data, &mut 0).unwrap().value, value.as_slice());
+            prop_assert_eq!(head.records, values.len());
+            prop_assert_eq!(head.data + head.bytes + SYNC_BYTES, out.len());
+            let data = &mut out[head.data..head.data + head.bytes];
+            prop_assert_eq!(peek_appended_at(data), Some(moment));
+            let mut at = check_block(values.len(), data).unwrap();
+            for (offset, value) in (first..).zip(&values) {
+                let read = parse_record(data, &mut at).unwrap();
+                prop_assert_eq!((read.offset, read.appended_at), (offset, moment));
+                prop_assert_eq!(read.value, value.as_slice());
+            }
+            prop_assert_eq!(at, data.len());
             let bit = bit.index(data.len() * 8);
             data[bit / 8] ^= 1 << (bit % 8);
-            let mut end = 0;
-            let still_reads = parse_record(&data, &mut end).is_some() && end == data.len();
-            prop_assert!(!still_reads);
+            prop_assert_eq!(check_block(values.len(), data), None);
         }
     }
 

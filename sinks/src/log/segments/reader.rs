@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - Offsets ascend strictly, whatever the files hold.
-//! - A record is given only if its checksum is right. What is damaged is
+//! - A record is given only if its block's checksum is right. What is damaged is
 //!   skipped, warned of and counted; its offsets become a gap.
 //! - A segment's records count only up to the first offset of the next segment:
 //!   what a failed sync left behind is never shown.
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use schemas::log::{Batch, LogError, LogReader, Offset, ReadEnd, Record};
 use schemas::time::UnixMillis;
 
-use super::blocks::{Block, Blocks, Next};
+use super::blocks::{Block, Blocks, Next, wide};
 use super::directory::segment_path;
-use super::format::{parse_record, peek_record};
+use super::format::parse_record;
 use super::partition::{Partition, Segment, View, read_error};
 
 /// Why a reader's place is not in the log.
@@ -143,7 +143,11 @@ impl SegmentsReader {
             if let Some(block) = &mut open.block {
                 let damaged = give(block, &open.blocks, open.stop, &mut self.next, batch, full);
                 if damaged {
-                    self.partition.damaged(open.base, "a record's checksum is wrong", 0);
+                    self.partition.damaged(
+                        open.base,
+                        "a block is not what its checksum promises",
+                        0,
+                    );
                     open.block = None;
                 } else if block.records == 0 {
                     open.block = None;
@@ -172,10 +176,10 @@ impl SegmentsReader {
 }
 
 /// Whether all records of a block have smaller offsets than `next`. Offsets in
-/// a block are consecutive; if its first bytes are damaged, this guesses no.
+/// a block are consecutive.
 fn lies_before(data: &[u8], records: usize, next: u64) -> bool {
-    let records = super::blocks::wide(records);
-    peek_record(data).is_some_and(|(first, _)| first.saturating_add(records) <= next)
+    let first = parse_record(data, &mut 0).map_or(next, |record| record.offset);
+    first.saturating_add(wide(records)) <= next
 }
 
 /// Moves records from `block` to `batch`; whether the block turned out to be

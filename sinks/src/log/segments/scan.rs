@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - A segment ends behind its last wholly valid block: its sync marker is
-//!   right, every record's checksum is, and the offsets ascend.
+//!   right, its checksum is, and the offsets ascend.
 //! - What precedes a valid block is never cut, also if it is damaged: it may
 //!   have been acknowledged.
 
@@ -16,7 +16,7 @@ use schemas::time::UnixMillis;
 use super::blocks::{Block, Blocks, Next, wide};
 use super::format::{
     BLOCK_HEAD_BYTES_MAX, Header, NoHeader, parse_block_head, parse_header, parse_record,
-    peek_record,
+    peek_appended_at,
 };
 
 /// What a whole segment holds.
@@ -53,8 +53,9 @@ pub(super) fn first_appended_at(file: &File, header: &Header) -> io::Result<Opti
     let mut bytes = [0; 3 * BLOCK_HEAD_BYTES_MAX];
     let read = file.read_at(&mut bytes, wide(header.bytes))?;
     let bytes = &bytes[..read];
-    let first = parse_block_head(bytes, 0).and_then(|head| peek_record(bytes.get(head.data..)?));
-    Ok(first.map(|(_, appended_at)| appended_at))
+    let first =
+        parse_block_head(bytes, 0).and_then(|head| peek_appended_at(bytes.get(head.data..)?));
+    Ok(first)
 }
 
 /// Reads a whole segment and checks every record.
