@@ -53,7 +53,8 @@ pub struct SegmentsConfig {
     /// further appends wait. Default: 8388608 (8 MiB).
     pub pending_bytes_max: NonZeroU64,
 
-    /// How long an append waits for the disk before it is refused. Default: 30s.
+    /// How long an append waits for the disk before it is refused; a day at
+    /// most. Default: 30s.
     #[serde(with = "humantime_serde")]
     pub append_timeout: Duration,
 }

@@ -37,7 +37,7 @@ use crate::metrics::LogMetrics;
 use directory::{Identity, Lock, create_dir, failed, lock, remove_unfinished, shown};
 pub use format::VALUE_BYTES_MAX;
 use partition::Partition as Part;
-use reader::{ABOVE, BELOW, SegmentsReader};
+use reader::{ABOVE, BELOW, SegmentsReader, WAIT_MAX};
 
 /// A log in a folder; see the [module](self).
 pub struct Segments {
@@ -176,7 +176,7 @@ impl FrameLog for Segments {
         if let Some(bytes) = too_long {
             return Err(LogError::TooLong { bytes, max: VALUE_BYTES_MAX });
         }
-        let deadline = Instant::now() + self.config.append_timeout;
+        let deadline = Instant::now() + self.config.append_timeout.min(WAIT_MAX);
         let mut refused = None;
         let mut waiting = Vec::new();
         for (index, part) in self.partitions.iter().enumerate() {

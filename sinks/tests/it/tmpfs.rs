@@ -1,6 +1,6 @@
 //! A disk that can be filled up.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,12 +35,12 @@ impl SmallDisk {
     /// Takes all the room that is left, but for `kib`.
     pub(crate) fn fill_but(&self, kib: usize) -> Filler {
         let path = self.dir.path().join("filler");
-        let mut file = fs::File::create(&path).unwrap();
+        let mut file = File::create(&path).unwrap();
         let room = vec![0; 1024];
         while file.write_all(&room).is_ok() {}
         let length = file.metadata().unwrap().len();
         file.set_len(length.saturating_sub(u64::try_from(kib * 1024).unwrap())).unwrap();
-        Filler { path }
+        Filler { path, file }
     }
 }
 
@@ -56,10 +56,13 @@ impl Drop for SmallDisk {
 /// What takes the room; gone when dropped.
 pub(crate) struct Filler {
     path: PathBuf,
+    file: File,
 }
 
 impl Drop for Filler {
     fn drop(&mut self) {
+        // Also if a process that another test just forked holds the file too.
+        self.file.set_len(0).unwrap();
         fs::remove_file(&self.path).unwrap();
     }
 }

@@ -25,6 +25,9 @@ use super::partition::{Partition, Segment, View, read_error};
 pub(super) const BELOW: &str = "retention has deleted the records before the low bound";
 pub(super) const ABOVE: &str = "it is shorter than what was already read of it: it lost its end, or another log took its place";
 
+/// Longest wait, so that adding it to now never overflows.
+pub(super) const WAIT_MAX: Duration = Duration::from_hours(24);
+
 /// A place in one partition.
 pub(super) struct SegmentsReader {
     partition: Arc<Partition>,
@@ -218,7 +221,7 @@ impl LogReader for SegmentsReader {
         records_max: usize,
         wait: Duration,
     ) -> Result<ReadEnd, LogError> {
-        let deadline = Instant::now() + wait;
+        let deadline = Instant::now() + wait.min(WAIT_MAX);
         let before = batch.len();
         loop {
             let wanted = records_max.max(1) - (batch.len() - before);

@@ -214,14 +214,14 @@ fn a_reader_never_sees_what_is_not_durable() {
             Segments::open(dir, SegmentsConfig::default(), Arc::new(SystemClock)).unwrap(),
         );
         append(&log, &["a"]);
+        let file = &files(dir)[0];
+        let before = std::fs::metadata(file).unwrap().len();
         fail::cfg("log-before-fsync", "pause").unwrap();
         let appending = {
             let log = Arc::clone(&log);
             thread::spawn(move || append(&log, &["b"]))
         };
         // Until the bytes are in the file.
-        let file = &files(dir)[0];
-        let before = std::fs::metadata(file).unwrap().len();
         let deadline = Instant::now() + Duration::from_secs(20);
         while std::fs::metadata(file).unwrap().len() == before {
             assert!(Instant::now() < deadline);
