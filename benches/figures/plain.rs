@@ -127,20 +127,20 @@ fn block(
     Ok(Some(whole))
 }
 
-/// The value of one record: its last field, behind whole numbers.
+/// The value of one record, which is its last field.
 fn record<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
-    for _ in 0..NUMBERS {
+    // `checksum`: nothing, or a number.
+    if long(body)? == 1 {
         long(body)?;
     }
+    // `offset` and `appended_at`.
+    long(body)?;
+    long(body)?;
     let length = usize::try_from(long(body)?).ok()?;
     let (value, rest) = body.split_at_checked(length)?;
     *body = rest;
     Some(value)
 }
-
-/// Whole numbers before `value` in the log's record: `offset`, `appended_at`,
-/// `checksum`.
-const NUMBERS: usize = 3;
 
 fn long(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0_u64;
