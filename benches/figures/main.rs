@@ -30,7 +30,8 @@ fn main() -> io::Result<()> {
     // References that are loops of ours run as child processes of their own.
     if let [word, rest @ ..] = arguments.as_slice() {
         match (word.as_str(), rest) {
-            ("plain-loop", [folder]) => return plain::run(Path::new(folder)),
+            ("plain-minutes", [folder]) => return plain::run(Path::new(folder), 1),
+            ("plain-all-sizes", [folder]) => return plain::run(Path::new(folder), 5),
             ("decode", [file]) => return video::decode(file),
             ("detect", [model, rounds]) => return video::detect(model, rounds),
             ("bare-onnx", [model, rounds]) => return video::bare(model, rounds),

@@ -1,7 +1,7 @@
-//! The reference of the replay: a plain loop in one process that reads the log's
+//! The references of the replay: a plain loop in one process that reads the log's
 //! files, decodes the same bytes with the same decoder, and fills dense
-//! histograms by source and minute. No checksums, no deduplication, no larger
-//! windows, no tables.
+//! histograms by source and window: of minutes alone, or of all five sizes. No
+//! checksums, no deduplication, no tables.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use schemas::avro::{self, Observer, Schemas};
 use schemas::frame::FrameFault;
 
 /// Lying, standing, both: frames by animals.
-type Minute = [[u32; 64]; 3];
+type Bars = [[u32; 64]; 3];
 
 #[derive(Default)]
 struct Counts([u32; 2]);
@@ -29,27 +29,34 @@ impl Observer for Counts {
     }
 }
 
-/// Counts every frame of the log in `folder`; prints how many, in how many
-/// minutes.
-pub(crate) fn run(folder: &Path) -> io::Result<()> {
+/// The windows' lengths in milliseconds; days are those of UTC.
+const LENGTHS: [i64; 5] = [60_000, 300_000, 900_000, 3_600_000, 86_400_000];
+
+/// Counts every frame of the log in `folder` into windows of the first so many
+/// sizes; prints how many frames, in how many windows.
+pub(crate) fn run(folder: &Path, sizes: usize) -> io::Result<()> {
     let schemas = Schemas::builtin();
-    let mut minutes = HashMap::<(i32, i64), Box<Minute>>::new();
+    let mut windows = HashMap::<(i32, i64, i64), Box<Bars>>::new();
     let mut frames = 0_u64;
     for segment in segments(folder)? {
         each_value(&segment, |value| {
             let mut counts = Counts::default();
             let header = avro::observe(value, &schemas, &mut counts).map_err(io::Error::other)?;
-            let key = (header.id.source.get(), header.captured_at.get() / 60_000);
-            let minute = minutes.entry(key).or_insert_with(|| Box::new([[0; 64]; 3]));
             let Counts([lying, standing]) = counts;
-            for (metric, animals) in minute.iter_mut().zip([lying, standing, lying + standing]) {
-                metric[usize::try_from(animals).unwrap_or(usize::MAX).min(63)] += 1;
+            for length in &LENGTHS[..sizes] {
+                let start = header.captured_at.get() / length;
+                let key = (header.id.source.get(), *length, start);
+                let window = windows.entry(key).or_insert_with(|| Box::new([[0; 64]; 3]));
+                for (metric, animals) in window.iter_mut().zip([lying, standing, lying + standing])
+                {
+                    metric[usize::try_from(animals).unwrap_or(usize::MAX).min(63)] += 1;
+                }
             }
             frames += 1;
             Ok(())
         })?;
     }
-    crate::say(&format!("{frames} frames in {} minutes", minutes.len()))
+    crate::say(&format!("{frames} frames in {} windows", windows.len()))
 }
 
 fn segments(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {

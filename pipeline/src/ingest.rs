@@ -341,7 +341,7 @@ impl Observer for Shown<'_> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn count_of(&mut self, name: &[u8], animals: u32) -> Result<(), FrameFault> {
         let class = self.class(name)?;
         if self.counts.iter().any(|(known, _)| *known == class) {

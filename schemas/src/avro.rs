@@ -148,6 +148,18 @@ pub fn observe(
         wire.end()?;
         return Ok(header);
     }
+    observe_others(bytes, schemas, observer)
+}
+
+/// Frames with boxes, and other versions: apart, so that the way of counts,
+/// which replays and imports take, stays short.
+#[inline(never)]
+fn observe_others(
+    bytes: &[u8],
+    schemas: &Schemas,
+    observer: &mut impl Observer,
+) -> Result<Header, Undecodable> {
+    let (fingerprint, value) = split_fingerprint(bytes)?;
     if fingerprint == FRAME_FINGERPRINT {
         let mut wire = Wire(value);
         let header = read_header(&mut wire)?;
@@ -283,7 +295,7 @@ fn ended(rest: &[u8]) -> Result<(), Undecodable> {
     if rest.is_empty() { Ok(()) } else { Err(Undecodable::TrailingBytes(rest.len())) }
 }
 
-#[inline]
+#[inline(always)]
 fn read_header(wire: &mut Wire<'_>) -> Result<Header, Undecodable> {
     let source = wire.long()?;
     let session = SessionId::from(*wire.fixed::<16>()?);
@@ -303,7 +315,7 @@ fn read_size(wire: &mut Wire<'_>) -> Result<(u32, u32), Undecodable> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn read_counts<'a>(
     wire: &mut Wire<'a>,
     mut each: impl FnMut(&'a [u8], u32) -> Result<(), FrameFault>,
@@ -375,6 +387,15 @@ fn read_frame(wire: &mut Wire<'_>) -> Result<Frame, Undecodable> {
     })?;
     let seen = Seen::Detections(Picture { width, height, model, detections });
     Ok(Frame { id, captured_at, produced_at, seen })
+}
+
+/// Takes an Avro `long` off the front of `bytes`; `None` if they end inside it.
+#[inline]
+pub fn read_long(bytes: &mut &[u8]) -> Option<i64> {
+    let mut wire = Wire(bytes);
+    let value = wire.long().ok()?;
+    *bytes = wire.0;
+    Some(value)
 }
 
 /// A class name, if the bytes are one.

@@ -29,6 +29,7 @@ impl SourceId {
 impl TryFrom<i64> for SourceId {
     type Error = InvalidSourceId;
 
+    #[inline]
     fn try_from(id: i64) -> Result<SourceId, InvalidSourceId> {
         match i32::try_from(id) {
             Ok(small) if 0 < small => Ok(SourceId(small)),

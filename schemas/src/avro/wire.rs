@@ -7,7 +7,7 @@ pub(super) struct Wire<'a>(pub(super) &'a [u8]);
 
 impl<'a> Wire<'a> {
     /// A zigzag `int` or `long`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn long(&mut self) -> Result<i64, Undecodable> {
         let raw = self.varint()?;
         let half = (raw >> 1).cast_signed();
@@ -69,7 +69,7 @@ impl<'a> Wire<'a> {
     }
 
     /// How many entries the next block of an array or a map has; 0 ends it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn block(&mut self) -> Result<u64, Undecodable> {
         let entries = self.long()?;
         if entries < 0 {

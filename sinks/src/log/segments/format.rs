@@ -303,39 +303,10 @@ fn put_long(value: i64, out: &mut [u8]) -> usize {
 /// Reads an Avro `long` at `*at` and moves `*at` behind it.
 #[inline]
 fn read_long(bytes: &[u8], at: &mut usize) -> Option<i64> {
-    let rest = bytes.get(*at..)?;
-    let Some(chunk) = rest.first_chunk::<8>() else {
-        return read_long_slowly(rest, at);
-    };
-    let word = u64::from_le_bytes(*chunk);
-    let ends = !word & 0x8080_8080_8080_8080;
-    if ends == 0 {
-        return read_long_slowly(rest, at);
-    }
-    // Everything up to and with the first byte whose top bit is clear.
-    let word = word & (ends ^ (ends - 1)) & 0x7f7f_7f7f_7f7f_7f7f;
-    let pairs = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
-    let fours = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
-    let value = (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4);
-    *at += usize::try_from(ends.trailing_zeros() / 8 + 1).ok()?;
-    Some(unzigzag(value))
-}
-
-#[cold]
-fn read_long_slowly(rest: &[u8], at: &mut usize) -> Option<i64> {
-    let mut value = 0_u64;
-    for (byte, shift) in rest.iter().zip((0..64).step_by(7)) {
-        value |= u64::from(byte & 0x7f) << shift;
-        *at += 1;
-        if *byte < 0x80 {
-            return Some(unzigzag(value));
-        }
-    }
-    None
-}
-
-const fn unzigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+    let mut rest = bytes.get(*at..)?;
+    let value = schemas::avro::read_long(&mut rest)?;
+    *at = bytes.len() - rest.len();
+    Some(value)
 }
 
 #[inline]
