@@ -4,8 +4,9 @@
 //! # Invariants
 //!
 //! - Every wait ends: opening and each read are given up after a silence of
-//!   [`DecodeOptions::silence_max`], and at once when the [`Stop`] is turned. One
-//!   thing FFmpeg cannot interrupt is the system's name resolution.
+//!   [`DecodeOptions::silence_max`], and at once when the [`Stop`] is turned. Opening
+//!   may besides take [`PROBE_MAX`], for FFmpeg to look at what comes. One thing
+//!   FFmpeg cannot interrupt is the system's name resolution.
 //! - What cannot be decoded is skipped and counted, never fatal: a damaged packet
 //!   costs its pictures. An input that gives no picture at all is an error.
 //! - Pictures come in the order they are shown, each with its place on the
@@ -92,6 +93,15 @@ pub enum DecodeError {
 /// Most pixels of a picture: four times 8K. It bounds the memory of one source.
 pub const PIXELS_MAX: u64 = 4 * 7680 * 4320;
 
+/// How FFmpeg says that a wait took too long, where it does say so.
+const TIMED_OUT: ffmpeg::Error = ffmpeg::Error::Other { errno: ETIMEDOUT };
+
+/// How much of a network stream FFmpeg looks at, at most, to tell what it is.
+///
+/// Opening has this long beyond a silence: cut off in the middle of a look, FFmpeg
+/// hands out what it has seen, and not one picture more.
+const PROBE_MAX: Duration = Duration::from_secs(5);
+
 /// Most damaged packets in a row before an input counts as unreadable.
 const DAMAGED_RUN_MAX: u32 = 10_000;
 
@@ -127,15 +137,20 @@ impl Decoder {
             let hint = "its name holds a zero byte";
             return Err(open_error(input, hint, ffmpeg::Error::InvalidData));
         }
-        watch.arm();
+        watch.arm_for(options.silence_max.saturating_add(PROBE_MAX));
         let opened = format::input_with_interrupt_and_dictionary(
             input.reveal(),
             watch.interrupt(),
             protocol_options(input, options),
         );
-        let opened = opened.map_err(|source| match watch.why(input, source) {
-            Some(interrupted) => interrupted,
-            None => open_error(input, hint_for(source, input), source),
+        let opened = opened.map_err(|source| {
+            // RTSP calls an answer that did not come invalid data.
+            let unanswered = source == ffmpeg::Error::InvalidData
+                && input.is_network()
+                && options.silence_max <= watch.began.elapsed();
+            let source = if unanswered { TIMED_OUT } else { source };
+            let interrupted = watch.why(input, source);
+            interrupted.unwrap_or_else(|| open_error(input, hint_for(source, input), source))
         })?;
         let no_video = || DecodeError::NoVideo { input: input.clone() };
         let stream = opened.streams().best(media::Type::Video).ok_or_else(no_video)?;
@@ -204,10 +219,13 @@ impl Decoder {
         (self.picture.width(), self.picture.height())
     }
 
-    /// Whether the input goes on for as long as somebody films: it comes over a
-    /// network and does not say how long it is.
+    /// Whether the input goes on for as long as somebody films: it comes over RTSP,
+    /// or over another network protocol that does not say how long it is.
+    ///
+    /// An RTSP server may say how long its stream is, and still be a camera: one that
+    /// shows a film in a loop, or a recorder that tells how much it has kept.
     pub fn is_live(&self) -> bool {
-        self.name.is_network() && self.input.duration() <= 0
+        self.name.is_rtsp() || self.name.is_network() && self.input.duration() <= 0
     }
 
     /// When the recording began, if the file says so.
@@ -242,6 +260,9 @@ impl Decoder {
                 // An empty packet would tell the decoder that the input ended.
                 Ok(()) if packet.stream() != self.stream || packet.size() == 0 => {}
                 Ok(()) if self.keyframes_only && !packet.is_key() => self.watch.arm(),
+                // What FFmpeg held back it hands out when its wait fails, and tells no more
+                // of that: the silence would begin anew.
+                Ok(()) if self.name.is_network() && self.watch.expired() => {}
                 Ok(()) => match self.codec.send_packet(&packet) {
                     Ok(()) => return Ok(()),
                     Err(_) => return self.note_damage(),
@@ -344,7 +365,12 @@ fn protocol_options(input: &Input, options: &DecodeOptions) -> ffmpeg::Dictionar
         // The watch ends a silence too; these let FFmpeg say itself what it waited for.
         dictionary.set("timeout", &micros);
         dictionary.set("rw_timeout", &micros);
+        dictionary.set("analyzeduration", &PROBE_MAX.as_micros().to_string());
         if input.is_rtsp() {
+            // The server has said what the stream is. Watching it for its frame rate
+            // would take 20 pictures, seconds, which then come late and all at once.
+            dictionary.set("fpsprobesize", "0");
+            dictionary.set("max_ts_probe", "0");
             // UDP loses packets, and a lost packet is a damaged picture.
             dictionary.set("rtsp_transport", "tcp");
         }
@@ -398,7 +424,11 @@ impl Watch {
 
     /// Gives the wait that begins now its time.
     fn arm(&self) {
-        let deadline = self.elapsed_ms().saturating_add(millis(self.options.silence_max));
+        self.arm_for(self.options.silence_max);
+    }
+
+    fn arm_for(&self, longest: Duration) {
+        let deadline = self.elapsed_ms().saturating_add(millis(longest));
         self.deadline_ms.store(deadline, Ordering::Relaxed);
     }
 
@@ -419,8 +449,7 @@ impl Watch {
         if self.options.stop.is_stopped() {
             return Some(DecodeError::Stopped { input });
         }
-        let timed_out = ffmpeg::Error::Other { errno: ETIMEDOUT };
-        (self.expired() || error == timed_out)
+        (self.expired() || error == TIMED_OUT)
             .then_some(DecodeError::Silent { input, silence: self.options.silence_max })
     }
 

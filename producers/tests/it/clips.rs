@@ -217,6 +217,7 @@ fn a_camera_that_never_answers_is_given_up() {
         let began = Instant::now();
         let error = Decoder::open(&silent, &options).map(|_| ()).unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(10), "{scheme}");
+        assert!(matches!(error, DecodeError::Silent { .. }), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
 
         // Told to stop, it does not wait for the silence to be long enough.

@@ -1,6 +1,6 @@
 //! Producers as a whole: real codecs, real models, real sockets.
 //!
-//! Clips are made by the ffmpeg command. Tests that need the development assets of
+//! Clips are made by the ffmpeg command, and streamed by GStreamer's RTSP server. Tests that need the development assets of
 //! `../shared` (beside the workspace) say that they are skipped where those are absent.
 
 #![expect(
@@ -10,7 +10,9 @@
 )]
 
 mod agreement;
+mod barn;
 mod cameras;
 mod clips;
 mod models;
+mod rtsp;
 mod support;

@@ -73,7 +73,15 @@ pub(crate) fn input(path: &Path) -> Input {
 }
 
 /// A process that ends with the test.
-pub(crate) struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Sends it a signal: `STOP`, `CONT` …
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.0.id().to_string()]).status();
+        assert!(sent.expect("the kill command is needed: install the package procps").success());
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
