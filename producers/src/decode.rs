@@ -5,7 +5,7 @@
 //!
 //! - Every wait ends: opening and each read are given up after a silence of
 //!   [`DecodeOptions::silence_max`], and at once when the [`Stop`] is turned. Opening
-//!   may besides take [`PROBE_MAX`], for FFmpeg to look at what comes. One thing
+//!   may besides take `PROBE_MAX`, for FFmpeg to look at what comes. One thing
 //!   FFmpeg cannot interrupt is the system's name resolution.
 //! - What cannot be decoded is skipped and counted, never fatal: a damaged packet
 //!   costs its pictures. An input that gives no picture at all is an error.
