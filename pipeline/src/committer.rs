@@ -2,13 +2,12 @@
 //! applied.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use schemas::commit::{Commit, CommitError, StateStore};
 use schemas::stop::Stop;
 
-use crate::history::{BACKOFF_MAX, Chain};
+use crate::retry::{Backoff, Chain};
 use crate::run::Progress;
 use crate::worker::Epochs;
 
@@ -17,22 +16,6 @@ use crate::worker::Epochs;
 pub(crate) struct ClosedEpoch {
     pub(crate) epoch: u64,
     pub(crate) commit: Commit,
-}
-
-/// Growing waits between tries.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    tries: u32,
-}
-
-impl Backoff {
-    /// How long to wait before the next try: 50 ms, doubled each time, up to
-    /// [`BACKOFF_MAX`].
-    pub(crate) fn next(&mut self) -> Duration {
-        let wait = Duration::from_millis(50) * 2_u32.pow(self.tries.min(10));
-        self.tries += 1;
-        wait.min(BACKOFF_MAX)
-    }
 }
 
 /// Commits until the channel ends. An error means that the epochs from that one
@@ -44,6 +27,7 @@ pub(crate) fn run(
     progress: &Arc<Progress>,
     stop: &Stop,
 ) -> Result<(), CommitError> {
+    let _watched = epochs.fail_on_panic();
     for ClosedEpoch { epoch, commit } in closed {
         if !is_empty(&commit) {
             if let Err(error) = apply(&commit, store, stop) {

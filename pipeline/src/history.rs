@@ -1,9 +1,8 @@
 //! What was committed before, for whoever meets a source, a window or a session
 //! again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use schemas::commit::{SourceState, StateStore, StoreError, WindowState};
 use schemas::intervals::Intervals;
@@ -12,7 +11,7 @@ use schemas::stop::Stop;
 use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
 
-use crate::committer::Backoff;
+use crate::retry;
 
 /// Asks the store, and asks again until it answers.
 ///
@@ -24,17 +23,18 @@ use crate::committer::Backoff;
 pub(crate) struct History {
     store: Arc<dyn StateStore>,
     stop: Stop,
-    lost: Arc<AtomicBool>,
+    /// Whether an answer was missing, and why the first was.
+    lost: Arc<(AtomicBool, Mutex<Option<StoreError>>)>,
 }
 
 impl History {
     pub(crate) fn new(store: Arc<dyn StateStore>, stop: Stop) -> History {
-        History { store, stop, lost: Arc::new(AtomicBool::new(false)) }
+        History { store, stop, lost: Arc::default() }
     }
 
     /// Whether an answer was missing.
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+        self.lost.0.load(Ordering::SeqCst)
     }
 
     pub(crate) fn source(&self, source: SourceId) -> Option<SourceState> {
@@ -70,39 +70,19 @@ impl History {
     }
 
     fn ask<T: Default>(&self, question: impl Fn(&dyn StateStore) -> Result<T, StoreError>) -> T {
-        let mut backoff = Backoff::default();
-        loop {
-            if self.is_lost() {
-                return T::default();
-            }
-            match question(&*self.store) {
-                Ok(answer) => return answer,
-                Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "the tables do not answer, asking again");
-                    let hopeless = !error.may_succeed_later();
-                    if hopeless || self.stop.wait(backoff.next()) {
-                        self.lost.store(true, Ordering::SeqCst);
-                    }
-                }
-            }
+        if self.is_lost() {
+            return T::default();
         }
+        let answer = retry::again(&self.stop, || self.is_lost(), || question(&*self.store));
+        answer.unwrap_or_else(|error| {
+            self.lost.0.store(true, Ordering::SeqCst);
+            self.lost.1.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            T::default()
+        })
+    }
+
+    /// Why the first answer was missing.
+    pub(crate) fn take_cause(&self) -> Option<StoreError> {
+        self.lost.1.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
-
-/// An error with its causes, on one line.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-/// How long a single wait between two tries is at most.
-pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);

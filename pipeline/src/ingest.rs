@@ -9,14 +9,14 @@ use rustc_hash::FxHashMap;
 use schemas::avro::{self, Header, Observer, Schemas, Undecodable};
 use schemas::commit::{ParkReason, Parked};
 use schemas::frame::{ANIMALS_MAX, CLASSES_MAX, FrameFault, FrameId};
-use schemas::log::{Batch, FrameLog, LogError, LogReader, Offset, Partition, ReadEnd, Record};
+use schemas::log::{Batch, FrameLog, LogError, Offset, Partition, ReadEnd, Record};
 use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
 use schemas::time::UnixMillis;
+use schemas::window::MINUTE_MS;
 
 use crate::classes::{ClassId, ClassLookup, Names};
-use crate::committer::Backoff;
-use crate::history::Chain;
+use crate::retry;
 use crate::run::Progress;
 use crate::source::Arrival;
 use crate::worker::Epochs;
@@ -24,6 +24,9 @@ use crate::worker::Epochs;
 /// Records of one read: enough that each of many sources has a run of frames, few
 /// enough to stay in a core's own cache.
 const READ_RECORDS_MAX: usize = 8192;
+
+/// Frames that a run has room for from the start, at most.
+const RUN_LENGTH_MAX: usize = 256;
 
 /// How long a read waits for the first record; a stop is seen this late at most.
 const READ_WAIT: Duration = Duration::from_millis(100);
@@ -59,6 +62,8 @@ pub(crate) struct Run {
     pub(crate) session: SessionId,
     arrivals: Vec<(Arrival, usize)>,
     counts: Vec<(ClassId, u16)>,
+    minutes: usize,
+    minute: i64,
 }
 
 impl Frames {
@@ -71,6 +76,11 @@ impl Frames {
         };
         let run = &mut self.runs[run];
         run.counts.extend_from_slice(&shown.counts);
+        let minute = captured_at.get().div_euclid(MINUTE_MS);
+        if minute != run.minute {
+            run.minute = minute;
+            run.minutes += 1;
+        }
         let arrival = Arrival { seq, captured_at, appended_at: at };
         run.arrivals.push((arrival, run.counts.len()));
     }
@@ -79,13 +89,19 @@ impl Frames {
     fn begin(&mut self, source: SourceId, session: SessionId) -> usize {
         let arrivals = Vec::with_capacity(self.run_length);
         let counts = Vec::with_capacity(2 * self.run_length);
-        self.runs.push(Run { source, session, arrivals, counts });
+        self.runs.push(Run { source, session, arrivals, counts, minutes: 0, minute: i64::MIN });
         self.newest.insert(source, self.runs.len() - 1);
         self.runs.len() - 1
     }
 
     pub(crate) fn len(&self) -> usize {
         self.runs.iter().map(Run::len).sum()
+    }
+
+    /// How often a run goes on to another minute: about how many minutes it adds
+    /// to, and so how much there will be to write.
+    pub(crate) fn minutes(&self) -> usize {
+        self.runs.iter().map(|run| run.minutes).sum()
     }
 }
 
@@ -134,15 +150,31 @@ pub(crate) struct Ingest {
 
 impl Ingest {
     /// Runs until the end; an error is one that trying again cannot mend.
-    pub(crate) fn run(mut self) -> Result<(), LogError> {
+    pub(crate) fn run(self) -> Result<(), LogError> {
+        let epochs = Arc::clone(&self.epochs);
+        let _watched = epochs.fail_on_panic();
+        match self.read_to_the_end() {
+            // Told to stop while the log was away: what is not read is read
+            // after the next start.
+            Err(error) if error.may_succeed_later() => Ok(()),
+            Err(error) => {
+                // Without this partition there is no whole commit any more.
+                epochs.fail();
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn read_to_the_end(mut self) -> Result<(), LogError> {
         let mut schemas = Schemas::builtin();
         self.learn_schemas(&mut schemas)?;
-        let mut reader = self.log.reader(self.partition, self.next)?;
+        let mut reader = self.again(|| self.log.reader(self.partition, self.next))?;
         let mut classes = ClassLookup::new(Arc::clone(&self.names));
         let mut batch = Batch::default();
         while !self.stop.is_stopped() && !self.epochs.has_failed() {
             batch.clear();
-            let Some(end) = self.read(&mut *reader, &mut batch)? else { break };
+            let end = self.again(|| reader.read(&mut batch, READ_RECORDS_MAX, READ_WAIT))?;
             let mut ingested = self.take_apart(&batch, &mut schemas, &mut classes)?;
             if let ReadEnd::CaughtUp(by) = end {
                 ingested.caught_up = Some(by);
@@ -155,32 +187,12 @@ impl Ingest {
         Ok(())
     }
 
-    fn read(
-        &self,
-        reader: &mut dyn LogReader,
-        batch: &mut Batch,
-    ) -> Result<Option<ReadEnd>, LogError> {
-        let mut backoff = Backoff::default();
-        loop {
-            match reader.read(batch, READ_RECORDS_MAX, READ_WAIT) {
-                Ok(end) => return Ok(Some(end)),
-                Err(error) if error.may_succeed_later() => {
-                    tracing::warn!(
-                        partition = %self.partition,
-                        error = %Chain(&error),
-                        "the log does not answer, reading again"
-                    );
-                    if self.stop.wait(backoff.next()) {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    fn again<T>(&self, one_try: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+        retry::again(&self.stop, || self.epochs.has_failed(), one_try)
     }
 
     fn learn_schemas(&self, schemas: &mut Schemas) -> Result<(), LogError> {
-        for json in self.log.schemas()? {
+        for json in self.again(|| self.log.schemas())? {
             if let Err(error) = schemas.register(&json) {
                 tracing::warn!(%error, "the log declares a schema that cannot be read");
             }
@@ -226,7 +238,7 @@ impl Ingest {
             }
         }
         let runs: usize = frames.iter().map(|frames| frames.runs.len()).sum();
-        self.run_length = batch.len() / runs.max(1) + 1;
+        self.run_length = (batch.len() / runs.max(1) + 1).min(RUN_LENGTH_MAX);
         let read = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         self.progress.read(read);
         let advance = (0 < read).then_some(Advance { from, to: self.next, read, parked });

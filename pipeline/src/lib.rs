@@ -9,6 +9,7 @@ mod delta;
 mod history;
 mod ingest;
 pub mod metrics;
+mod retry;
 mod run;
 mod source;
 mod watermark;

@@ -1,6 +1,7 @@
 //! The pipeline as a whole: started, watched, ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::dataflow::{Owned, Shared};
 use crate::history::History;
 use crate::ingest::Ingest;
 use crate::metrics::PipelineMetrics;
+use crate::retry;
 use crate::source::Context;
 use crate::watermark::Bounds;
 use crate::windows::Rules;
@@ -25,6 +27,9 @@ use crate::worker::{self, EPOCHS_AHEAD, Epochs};
 
 /// Reads of one input that may wait for its worker.
 const READS_WAITING_MAX: usize = 4;
+
+/// The shortest commit interval of a pipeline in a hurry.
+const COMMIT_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// How often in a row a source may be found written by somebody else before
 /// that is an error: two pipelines that fight over one source never end.
@@ -116,8 +121,8 @@ impl Progress {
         self.windows.load(Ordering::Relaxed)
     }
 
-    /// How far `partition` of `log` is committed, if this process has committed
-    /// anything of it.
+    /// How far `partition` of `log` is committed, once the pipeline has claimed
+    /// it.
     pub fn committed_offset(&self, log: &LogId, partition: Partition) -> Option<Offset> {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         offsets.get(&(log.clone(), partition)).copied()
@@ -126,6 +131,11 @@ impl Progress {
     /// Commits.
     pub fn commits_total(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    fn claimed(&self, owned: &Owned, next: Offset) {
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.insert((owned.log.clone(), owned.partition), next);
     }
 
     pub(crate) fn read(&self, records: u64) {
@@ -156,14 +166,14 @@ impl Progress {
 pub enum PipelineError {
     #[error("the site's time zone cannot be used")]
     Zone(#[from] UnknownZone),
-    #[error("could not begin with what was committed")]
+    #[error("could not read what was committed")]
     Store(#[from] StoreError),
     #[error("could not commit")]
     Commit(#[from] CommitError),
     #[error("could not read the log")]
     Log(#[from] LogError),
-    #[error("the tables stopped answering; what was not committed will be read again")]
-    Lost,
+    #[error("partition {partition} of log {log} is given twice; each is read once")]
+    Twice { log: LogId, partition: Partition },
     #[error("a thread of the pipeline could not be started or ended in a panic: {0}")]
     Thread(String),
 }
@@ -176,11 +186,18 @@ pub enum PipelineError {
 /// Something that trying again cannot mend. What was not committed will be read
 /// again by the next run.
 pub fn run(job: &Job) -> Result<(), PipelineError> {
-    job.store.shape(&job.shape)?;
+    let mut given = BTreeSet::new();
+    for Input { log, partition } in &job.inputs {
+        let log = log.identity();
+        if !given.insert((log.clone(), *partition)) {
+            return Err(PipelineError::Twice { log, partition: *partition });
+        }
+    }
+    retry::again(&job.stop, || false, || job.store.shape(&job.shape))?;
     let mut moves = 0;
     loop {
         let commits = job.progress.commits_total();
-        match run_once(job) {
+        match run_once(job, &hurried(&job.config, moves)) {
             // Another process wrote a source that we had computed on. Begin
             // again from what is committed; the log still has the frames.
             Err(PipelineError::Commit(error @ CommitError::SourceMoved { .. })) => {
@@ -198,16 +215,28 @@ pub fn run(job: &Job) -> Result<(), PipelineError> {
     }
 }
 
-fn run_once(job: &Job) -> Result<(), PipelineError> {
-    // Ends the readers of this run alone, whatever ends it.
+/// The configuration after so many times in a row that another process was
+/// faster: smaller epochs, committed sooner, find the source as they left it.
+fn hurried(config: &PipelineConfig, moves: u32) -> PipelineConfig {
+    let halved = moves.min(7);
+    let frames = (config.epoch_frames_max.get() >> halved).max(1000);
+    PipelineConfig {
+        commit_interval: (config.commit_interval / 2_u32.pow(halved)).max(COMMIT_INTERVAL_MIN),
+        epoch_frames_max: NonZeroU32::new(frames)
+            .map_or(config.epoch_frames_max, |hurried| hurried.min(config.epoch_frames_max)),
+        ..config.clone()
+    }
+}
+
+fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
     let stop = job.stop.clone();
-    let claims = job.inputs.iter().map(|input| claim(input, &*job.store));
+    let claims = job.inputs.iter().map(|input| claim(input, job));
     let claims: Vec<(Owned, Offset)> = claims.collect::<Result<_, _>>()?;
     let names = Arc::new(Names::new(job.shape.metrics.clone()));
     let history = History::new(Arc::clone(&job.store), stop.clone());
     let epochs = Arc::new(Epochs::new(job.inputs.len()));
     let (closed, to_commit) = bounded(usize::try_from(EPOCHS_AHEAD).unwrap_or(2) + 2);
-    let PipelineConfig { disorder_bound, grace, idle_timeout, .. } = job.config;
+    let PipelineConfig { disorder_bound, grace, idle_timeout, .. } = *config;
     let shared = Arc::new(Shared {
         context: Context {
             history: history.clone(),
@@ -219,7 +248,7 @@ fn run_once(job: &Job) -> Result<(), PipelineError> {
                 names: Arc::clone(&names),
             },
         },
-        config: job.config.clone(),
+        config: config.clone(),
         names,
         owned: claims.iter().map(|(owned, _)| owned.clone()).collect(),
         epochs: Arc::clone(&epochs),
@@ -237,8 +266,8 @@ fn run_once(job: &Job) -> Result<(), PipelineError> {
                 partition: input.partition,
                 next: *next,
                 names: Arc::clone(&shared.names),
-                skew_bound: job.config.skew_bound,
-                workers: job.config.workers.get(),
+                skew_bound: config.skew_bound,
+                workers: config.workers.get(),
                 until_caught_up: job.end == End::CaughtUp,
                 stop: stop.clone(),
                 to,
@@ -261,18 +290,21 @@ fn run_once(job: &Job) -> Result<(), PipelineError> {
         stepped?;
         committed?;
         read?;
-        if history.is_lost() && !job.stop.is_stopped() {
-            return Err(PipelineError::Lost);
+        match history.take_cause() {
+            Some(cause) if !job.stop.is_stopped() => Err(cause.into()),
+            _ => Ok(()),
         }
-        Ok(())
     })
 }
 
-fn claim(input: &Input, store: &dyn StateStore) -> Result<(Owned, Offset), PipelineError> {
+fn claim(input: &Input, job: &Job) -> Result<(Owned, Offset), PipelineError> {
     let Input { log, partition } = input;
-    let (log_id, bounds) = (log.identity(), log.bounds(*partition)?);
-    let claim = store.claim(&log_id, *partition, bounds.low)?;
+    let log_id = log.identity();
+    let bounds = retry::again(&job.stop, || false, || log.bounds(*partition))?;
+    let claim =
+        retry::again(&job.stop, || false, || job.store.claim(&log_id, *partition, bounds.low))?;
     let owned = Owned { log: log_id, partition: *partition, owner_epoch: claim.owner_epoch };
+    job.progress.claimed(&owned, claim.next_offset);
     Ok((owned, claim.next_offset))
 }
 

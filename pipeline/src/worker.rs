@@ -66,6 +66,12 @@ impl Epochs {
         self.wake();
     }
 
+    /// While it is held, a panic of the thread fails everything: nobody is left
+    /// waiting for what will never come.
+    pub(crate) fn fail_on_panic(&self) -> FailOnPanic<'_> {
+        FailOnPanic(self)
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
@@ -108,8 +114,26 @@ impl Epochs {
     }
 }
 
+/// See [`Epochs::fail_on_panic`].
+pub(crate) struct FailOnPanic<'a>(&'a Epochs);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail();
+        }
+    }
+}
+
 /// The inputs that one worker feeds: each with its number and what it gives.
 pub(crate) type Inputs = Vec<(usize, Receiver<Ingested>)>;
+
+/// What a minute that an epoch adds to weighs in frames: its rows take room and
+/// time to write like so many.
+const MINUTE_WEIGHT: usize = 25;
+
+/// What a frame takes up while its epoch is open: parked bytes weigh by it.
+const FRAME_BYTES: usize = 64;
 
 /// How often silence is looked at.
 const SILENCE_EVERY: Duration = Duration::from_secs(1);
@@ -117,6 +141,7 @@ const SILENCE_EVERY: Duration = Duration::from_secs(1);
 /// Runs one worker until its inputs have ended, or nothing more can be committed.
 pub(crate) fn run(worker: &mut Worker, inputs: Inputs, shared: &Arc<Shared>) {
     let epochs = &shared.epochs;
+    let _watched = epochs.fail_on_panic();
     epochs.register();
     let to = worker.dataflow::<Epoch, _, _>(|scope| {
         let (to, read) = scope.new_input();
@@ -148,6 +173,9 @@ pub(crate) fn run(worker: &mut Worker, inputs: Inputs, shared: &Arc<Shared>) {
             };
             worker.step_or_park(Some(until_due.min(PARK)));
         }
+    }
+    if !epochs.has_failed() {
+        feed.tell_last_silence(epochs);
     }
     // The end of the input closes the last epoch; timely steps until it is out.
     feed.to.close();
@@ -190,11 +218,23 @@ impl Feed {
         if self.told.is_some_and(recent) || !entered_all {
             return 0;
         }
+        self.tell(by);
+        1
+    }
+
+    /// The worker whose inputs end last finds all of them read, and says so.
+    fn tell_last_silence(&mut self, epochs: &Epochs) {
+        if let Some(by) = epochs.all_caught_up().filter(|by| self.told != Some(*by)) {
+            self.to.advance_to(epochs.current.load(Ordering::SeqCst).max(*self.to.time()));
+            self.tell(by);
+        }
+    }
+
+    fn tell(&mut self, by: UnixMillis) {
         self.told = Some(by);
         for to in 0..self.workers {
             self.to.send(Local(Read::CaughtUp { to, by }));
         }
-        1
     }
 }
 
@@ -207,13 +247,18 @@ fn enter(
     let Ingested { frames, advance, caught_up } = ingested;
     let mut entered = 0;
     for (worker, frames) in frames.into_iter().enumerate().filter(|(_, f)| !f.runs.is_empty()) {
-        entered += u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        entered += widen(frames.len() + MINUTE_WEIGHT * frames.minutes());
         to.send(Local(Read::Frames { to: worker, input, frames }));
     }
     if let Some(advance) = advance {
-        entered = entered.max(1);
+        let parked: usize = advance.parked.iter().map(|parked| parked.bytes.len()).sum();
+        entered += widen(advance.parked.len() + parked / FRAME_BYTES).max(1);
         to.send(Local(Read::Advance { input, advance }));
     }
     epochs.note(input, caught_up);
     entered
+}
+
+fn widen(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,12 @@
 //! Single cases, told in the domain's words.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use schemas::commit::{StateStore, Status};
+use pipeline::{End, Input, Job, PipelineError, run};
+use schemas::commit::{Shape, StateStore, Status};
+use schemas::log::{FrameLog, LogError, Partition};
+use schemas::stop::Stop;
 use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
 
@@ -168,4 +172,43 @@ fn a_minute_with_frames_of_no_animals_is_a_row_and_one_without_frames_is_none() 
     minute 2: 0 lying in 1 of 60 frames, open, rev 1
     ");
     assert!(store.rows().iter().all(|row| row.status != Status::Corrected));
+}
+
+#[test]
+fn a_partition_that_cannot_be_read_ends_the_run_although_another_goes_on() {
+    let mut log = MemoryLog::new(2, 1);
+    log.frame(0, &lying(3, 10));
+    log.damaged = Some(Partition(1));
+    let log: Arc<dyn FrameLog> = Arc::new(log);
+    let stop = Stop::default();
+    let job = Job {
+        inputs: Input::all_of(&log),
+        store: Arc::new(MemoryStore::default()),
+        shape: Shape { zone: "UTC".to_owned(), metrics: Default::default() },
+        config: Setup::new().config,
+        end: End::Never,
+        stop: stop.clone(),
+        progress: Arc::default(),
+    };
+    let (ended, outcome) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || ended.send(run(&job)));
+    let outcome = outcome.recv_timeout(Duration::from_secs(30));
+    stop.stop();
+    let error = outcome.expect("the run ends").unwrap_err();
+    assert!(matches!(error, PipelineError::Log(LogError::Damaged { .. })), "{error}");
+}
+
+#[test]
+fn a_partition_that_is_given_twice_is_refused() {
+    let log: Arc<dyn FrameLog> = Arc::new(one_read_each(&[lying(3, 10)]));
+    let job = Job {
+        inputs: [Input::all_of(&log), Input::all_of(&log)].concat(),
+        store: Arc::new(MemoryStore::default()),
+        shape: Shape { zone: "UTC".to_owned(), metrics: Default::default() },
+        config: Setup::new().config,
+        end: End::CaughtUp,
+        stop: Stop::default(),
+        progress: Arc::default(),
+    };
+    assert!(matches!(run(&job), Err(PipelineError::Twice { .. })));
 }

@@ -77,6 +77,8 @@ pub(crate) struct MemoryLog {
     /// Records that one read gives at most: where epochs may be cut.
     pub(crate) read_records_max: usize,
     pub(crate) now: UnixMillis,
+    /// A partition that cannot be read.
+    pub(crate) damaged: Option<Partition>,
 }
 
 impl MemoryLog {
@@ -85,6 +87,7 @@ impl MemoryLog {
             partitions: Mutex::new(vec![Vec::new(); partitions]),
             read_records_max,
             now: UnixMillis::new(MARCH),
+            damaged: None,
         }
     }
 
@@ -132,6 +135,10 @@ impl FrameLog for MemoryLog {
     }
 
     fn reader(&self, partition: Partition, from: Offset) -> Result<Box<dyn LogReader>, LogError> {
+        if self.damaged == Some(partition) {
+            let what = "it was told to be".to_owned();
+            return Err(LogError::Damaged { at: "memory".to_owned(), what });
+        }
         Ok(Box::new(MemoryReader {
             records: self.partitions.lock().unwrap()[place(partition)].clone(),
             next: from.0.try_into().unwrap(),
