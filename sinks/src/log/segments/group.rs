@@ -3,10 +3,13 @@
 //!
 //! # Invariants
 //!
-//! - A group is written by one of its own appenders, and only after every
-//!   earlier group has its outcome: records keep the order of their calls.
+//! - A group is written by one of its own appenders, or by one who finds no room
+//!   in it, and only after every earlier group has its outcome: records keep the
+//!   order of their calls.
 //! - At most one group is being written and one is waiting; the waiting one has
 //!   a bound in bytes.
+//! - A group whose appenders have all given up is written by whoever comes next:
+//!   the log goes on after a disk that hung.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -105,25 +108,54 @@ struct Queue {
     spare: Values,
 }
 
+/// The group that its taker is about to write.
+struct Taken {
+    values: Values,
+    outcome: Arc<Outcome>,
+}
+
+impl Queue {
+    /// Takes the waiting group; nobody else may be writing.
+    fn take(&mut self) -> Taken {
+        self.writing = true;
+        let spare = std::mem::take(&mut self.spare);
+        let values = std::mem::replace(&mut self.waiting, spare);
+        Taken { values, outcome: std::mem::take(&mut self.outcome) }
+    }
+}
+
 impl Groups {
     pub(super) fn new(waiting_bytes_max: usize) -> Groups {
         Groups { queue: Mutex::default(), moved: Condvar::new(), waiting_bytes_max }
     }
 
-    /// Joins the waiting group, as soon as there is room in it.
+    /// Joins the waiting group, as soon as there is room in it. Calls `write` for
+    /// a group that leaves no room if nobody else does: its own appenders may
+    /// have given up.
     pub(super) fn join<'a>(
         &self,
         values: impl Iterator<Item = &'a [u8]> + Clone,
         deadline: Instant,
+        write: impl Fn(&Values) -> Result<(), Failure>,
     ) -> Result<Ticket, LogError> {
         let bytes: usize = values.clone().map(<[u8]>::len).sum();
-        let mut queue = self.lock();
         // One call that alone exceeds the bound is taken when nothing waits.
-        while !queue.waiting.is_empty() && self.waiting_bytes_max < queue.waiting.bytes() + bytes {
+        let has_room = |waiting: &Values| {
+            waiting.is_empty() || waiting.bytes() + bytes <= self.waiting_bytes_max
+        };
+        let mut queue = self.lock();
+        while queue.writing && !has_room(&queue.waiting) {
             queue = self.wait(queue, deadline)?;
         }
+        let ahead = (!has_room(&queue.waiting)).then(|| queue.take());
+        // Before that one is written: whoever writes for others has its place.
         values.for_each(|value| queue.waiting.push(value));
-        Ok(Ticket(Arc::clone(&queue.outcome)))
+        let ticket = Ticket(Arc::clone(&queue.outcome));
+        drop(queue);
+        if let Some(ahead) = ahead {
+            drop(self.write(ahead, write));
+        }
+        Ok(ticket)
     }
 
     /// Waits until the ticket's group has its outcome; calls `write` for the
@@ -144,22 +176,31 @@ impl Groups {
                 continue;
             }
             // Nobody writes and the outcome is open: the group still waits.
-            queue.writing = true;
-            let spare = std::mem::take(&mut queue.spare);
-            let mut group = std::mem::replace(&mut queue.waiting, spare);
-            let outcome = std::mem::take(&mut queue.outcome);
+            let group = queue.take();
             drop(queue);
-            self.moved.notify_all();
-
-            let written = write(&group);
-
-            group.clear();
-            queue = self.lock();
-            queue.spare = group;
-            queue.writing = false;
-            outcome.get_or_init(|| written);
-            self.moved.notify_all();
+            queue = self.write(group, &write);
         }
+    }
+
+    /// Writes a group and tells its appenders.
+    fn write(
+        &self,
+        group: Taken,
+        write: impl Fn(&Values) -> Result<(), Failure>,
+    ) -> MutexGuard<'_, Queue> {
+        let Taken { mut values, outcome } = group;
+        // There is room in the waiting group.
+        self.moved.notify_all();
+
+        let written = write(&values);
+
+        values.clear();
+        let mut queue = self.lock();
+        queue.spare = values;
+        queue.writing = false;
+        outcome.get_or_init(|| written);
+        self.moved.notify_all();
+        queue
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -191,6 +232,11 @@ mod tests {
         Instant::now() + Duration::from_secs(20)
     }
 
+    /// For a join that finds room.
+    fn unwritten(group: &Values) -> Result<(), Failure> {
+        panic!("{} values were to be written by one who has room", group.len())
+    }
+
     fn values(group: &Values) -> Vec<Vec<u8>> {
         group.iter().map(<[u8]>::to_vec).collect()
     }
@@ -201,7 +247,7 @@ mod tests {
         let (started, first_runs) = mpsc::sync_channel(1);
         let (go_on, may_end) = mpsc::sync_channel(1);
         thread::scope(|scope| {
-            let first = groups.join([&b"a"[..]].into_iter(), soon()).unwrap();
+            let first = groups.join([&b"a"[..]].into_iter(), soon(), unwritten).unwrap();
             let groups = &groups;
             scope.spawn(move || {
                 groups.finish(&first, soon(), |group| {
@@ -212,8 +258,8 @@ mod tests {
                 })
             });
             first_runs.recv_timeout(Duration::from_secs(20)).unwrap();
-            let second = groups.join([&b"b"[..]].into_iter(), soon()).unwrap();
-            let third = groups.join([&b"c"[..], b"d"].into_iter(), soon()).unwrap();
+            let second = groups.join([&b"b"[..]].into_iter(), soon(), unwritten).unwrap();
+            let third = groups.join([&b"c"[..], b"d"].into_iter(), soon(), unwritten).unwrap();
             go_on.send(()).unwrap();
             let written = Mutex::new(Vec::new());
             for ticket in [second, third] {
@@ -232,23 +278,46 @@ mod tests {
     fn a_full_group_is_waited_for_and_not_for_ever() {
         let groups = Groups::new(4);
         let big = [&b"longer than the bound"[..]];
-        let first = groups.join(big.into_iter(), soon()).unwrap();
+        let (started, runs) = mpsc::sync_channel(1);
+        let (go_on, may_end) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            let first = groups.join(big.into_iter(), soon(), unwritten).unwrap();
+            let groups = &groups;
+            let hangs = scope.spawn(move || {
+                groups.finish(&first, soon(), |_| {
+                    started.send(()).unwrap();
+                    may_end.recv_timeout(Duration::from_secs(20)).unwrap();
+                    Ok(())
+                })
+            });
+            runs.recv_timeout(Duration::from_secs(20)).unwrap();
+            let now = Instant::now();
+            let second = groups.join(big.into_iter(), now, unwritten).unwrap();
+            let third = groups.join(big.into_iter(), now, unwritten);
+            assert!(matches!(third, Err(LogError::Overloaded)));
+            let given_up = groups.finish(&second, now, unwritten);
+            assert!(matches!(given_up, Err(LogError::Overloaded)));
+            go_on.send(()).unwrap();
+            hangs.join().unwrap().unwrap();
+        });
+
+        // The second is still there and full, and nobody waits for it.
+        let written = Mutex::new(Vec::new());
+        let write = |group: &Values| {
+            written.lock().unwrap().push(values(group));
+            Ok(())
+        };
         let now = Instant::now();
-        assert!(matches!(groups.join(big.into_iter(), now), Err(LogError::Overloaded)));
-        groups.finish(&first, soon(), |_| Ok(())).unwrap();
-        let after = groups.join(big.into_iter(), now).unwrap();
-        groups
-            .finish(&after, now, |group| {
-                assert_eq!(group.len(), 1);
-                Ok(())
-            })
-            .unwrap();
+        let last = groups.join([&b"last"[..]].into_iter(), now, write).unwrap();
+        groups.finish(&last, now, write).unwrap();
+        assert_eq!(written.into_inner().unwrap(), [big.map(<[u8]>::to_vec), [b"last".to_vec()]]);
     }
 
     #[test]
     fn every_appender_of_a_failed_group_is_told_why() {
         let groups = Groups::new(100);
-        let both = [(); 2].map(|()| groups.join([&b"x"[..]].into_iter(), soon()).unwrap());
+        let both =
+            [(); 2].map(|()| groups.join([&b"x"[..]].into_iter(), soon(), unwritten).unwrap());
         for ticket in both {
             let told = groups.finish(&ticket, soon(), |_| {
                 let full = std::io::Error::from(std::io::ErrorKind::StorageFull);

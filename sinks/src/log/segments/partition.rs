@@ -126,13 +126,15 @@ impl Partition {
         self.grown.wait_timeout(view, left).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Queues values for the next group.
+    /// Queues values for the next group; writes the one before if it is in the
+    /// way and nobody else does.
     pub(super) fn join<'a>(
         &self,
         values: impl Iterator<Item = &'a [u8]> + Clone,
         deadline: Instant,
     ) -> Result<Ticket, LogError> {
-        self.groups.join(values, deadline)
+        let Some(writer) = &self.writer else { return Err(LogError::ReadOnly) };
+        self.groups.join(values, deadline, |values| self.write(writer, values))
     }
 
     /// Returns when the ticket's values are durable.
