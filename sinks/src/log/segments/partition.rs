@@ -339,7 +339,7 @@ impl Found {
                 return Ok(None);
             }
         };
-        let end = file.try_clone().and_then(|file| scan(file, &header)).map_err(&read)?;
+        let end = file.try_clone().and_then(|file| scan(file, &header, length)).map_err(&read)?;
         let cut = length - end.bytes;
         if opening.writes {
             if 0 < cut {

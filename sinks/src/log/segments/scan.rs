@@ -58,9 +58,9 @@ pub(super) fn first_appended_at(file: &File, header: &Header) -> io::Result<Opti
     Ok(first)
 }
 
-/// Reads a whole segment and checks every record.
-pub(super) fn scan(file: File, header: &Header) -> io::Result<Scan> {
-    let limit = file.metadata()?.len();
+/// Reads a segment up to `limit`, its length when it was opened, and checks
+/// every record. What another process appends meanwhile is not looked at.
+pub(super) fn scan(file: File, header: &Header, limit: u64) -> io::Result<Scan> {
     let begin = wide(header.bytes);
     let mut blocks = Blocks::new(file, header.sync, begin, limit);
     let mut scan = Scan { bytes: begin, next: header.base, last_appended_at: None };
@@ -95,4 +95,32 @@ fn check(data: &[u8], block: &Block, mut next: u64) -> Option<(u64, UnixMillis)>
         last_appended_at = record.appended_at;
     }
     (at == data.len()).then_some((next, last_appended_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::segments::format::{BlockEncoder, encode_header};
+
+    #[test]
+    fn what_is_appended_behind_the_limit_is_not_counted() {
+        let (mut bytes, sync) = encode_header("a-log", 7, &[]);
+        let header = parse_header(&bytes).unwrap();
+        let mut ends = vec![bytes.len()];
+        for offset in 7..9 {
+            let mut encoder_block = Vec::new();
+            let mut encoder = BlockEncoder::new(sync, &mut bytes, &mut encoder_block);
+            encoder.push(offset, UnixMillis::new(1), b"value");
+            encoder.finish();
+            ends.push(bytes.len());
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, &bytes).unwrap();
+        for limit in ends[0]..=bytes.len() {
+            let whole = ends.iter().filter(|end| **end <= limit).count() - 1;
+            let found = scan(file.try_clone().unwrap(), &header, wide(limit)).unwrap();
+            assert_eq!(found.bytes, wide(ends[whole]), "up to {limit}");
+            assert_eq!(found.next, 7 + wide(whole), "up to {limit}");
+        }
+    }
 }
