@@ -12,11 +12,14 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::format::{
-    BLOCK_BYTES, BLOCK_HEAD_BYTES_MAX, SYNC_BYTES, Sync, check_block, parse_block_head,
+    BLOCK_BYTES_MAX, BLOCK_HEAD_BYTES_MAX, SYNC_BYTES, Sync, check_block, parse_block_head,
 };
 
 /// Bytes read from the file at once.
 const CHUNK_BYTES: usize = 512 << 10;
+
+/// No block with its head and its marker is longer.
+const WHOLE_BYTES_MAX: usize = BLOCK_HEAD_BYTES_MAX + BLOCK_BYTES_MAX + SYNC_BYTES;
 
 /// What lies next in the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,18 +125,21 @@ impl Blocks {
         let from = self.at;
         // Any whole block ahead begins behind this byte, which begins none.
         self.consume(usize::from(self.begin < self.end));
+        // Of the bytes ahead, so many begin no marker.
+        let mut searched = 0;
         loop {
             let ahead = &self.buffer[self.begin..self.end];
-            if let Some(marker) = find(ahead, &self.sync) {
+            if let Some(marker) = find(&ahead[searched..], &self.sync).map(|at| searched + at) {
                 let whole = block_before(ahead, marker);
                 self.consume(whole.unwrap_or(marker + SYNC_BYTES));
                 break;
             }
             // A block and its marker may begin in the last bytes that are here.
-            let keep = (BLOCK_BYTES + SYNC_BYTES).min(ahead.len());
+            let keep = WHOLE_BYTES_MAX.min(ahead.len());
             let passed = ahead.len() - keep;
             self.consume(passed);
-            if self.fill(keep + 1)? <= keep {
+            searched = keep.saturating_sub(SYNC_BYTES - 1);
+            if self.fill(keep + CHUNK_BYTES)? <= keep {
                 self.consume(self.end - self.begin);
                 self.at = self.limit;
                 break;

@@ -15,13 +15,13 @@ use uuid::Uuid;
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 
 /// A block is closed when it holds so many bytes.
-pub(super) const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_BYTES: usize = 256 << 10;
 
 /// A block is closed when it holds so many records.
 const BLOCK_RECORDS_MAX: usize = 4096;
 
 /// No block of ours is longer: a full one that then took the longest value.
-const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + VALUE_BYTES_MAX + RECORD_HEAD_BYTES_MAX;
+pub(super) const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + VALUE_BYTES_MAX + RECORD_HEAD_BYTES_MAX;
 
 /// Four variable-length numbers.
 const RECORD_HEAD_BYTES_MAX: usize = 4 * VARINT_BYTES_MAX;

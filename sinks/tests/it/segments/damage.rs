@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use schemas::log::{FrameLog, Offset};
 use schemas::time::SystemClock;
 use sinks::config::SegmentsConfig;
-use sinks::log::segments::Segments;
+use sinks::log::segments::{Segments, VALUE_BYTES_MAX};
 
 use super::{ONLY, append, files, open, open_default, texts};
 
@@ -198,6 +198,30 @@ fn an_old_segment_cut_short_or_gone_leaves_a_gap() {
     assert_eq!(offsets(&texts(&open_default(dir.path()))), [0, 1, 2, 3, 4, 5, 6, 7, 11]);
     fs::write(first, b"no segment at all").unwrap();
     assert_eq!(offsets(&texts(&open_default(dir.path()))), [11]);
+}
+
+#[test]
+fn the_longest_block_behind_damage_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open_default(dir.path());
+    append(&log, &["in front"]);
+    let file = &files(dir.path())[0];
+    let begin = fs::read(file).unwrap().len();
+    // Longer than what is read from the file at once, and than any block.
+    let damaged = "d".repeat(3 << 20);
+    append(&log, &[&damaged]);
+    append(&log, &[&damaged]);
+    let end = fs::read(file).unwrap().len();
+    // A block that is nearly full and then takes the longest value.
+    append(&log, &[&"n".repeat(250 << 10), &"l".repeat(VALUE_BYTES_MAX)]);
+    drop(log);
+    let mut bytes = fs::read(file).unwrap();
+    bytes[begin..end].fill(0xEE);
+    fs::write(file, bytes).unwrap();
+
+    let log = open_default(dir.path());
+    assert_eq!(log.metrics().cut_bytes(), 0);
+    assert_eq!(offsets(&texts(&log)), [0, 3, 4]);
 }
 
 /// What can happen to the bytes of a file.
