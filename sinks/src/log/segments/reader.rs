@@ -7,6 +7,8 @@
 //!   skipped, warned of and counted; its offsets become a gap.
 //! - A segment's records count only up to the first offset of the next segment:
 //!   what a failed sync left behind is never shown.
+//! - One read adds about [`READ_BYTES_MAX`] of values at most, however large the
+//!   records are, and one record at least if there is one.
 
 use std::fs::File;
 use std::io;
@@ -27,6 +29,31 @@ pub(super) const ABOVE: &str = "it is shorter than what was already read of it: 
 
 /// Longest wait, so that adding it to now never overflows.
 pub(super) const WAIT_MAX: Duration = Duration::from_hours(24);
+
+/// A read that has added so many bytes of values goes no further.
+const READ_BYTES_MAX: usize = 8 << 20;
+
+/// When a batch has enough.
+#[derive(Clone, Copy, Debug)]
+struct Full {
+    records: usize,
+    value_bytes: usize,
+}
+
+impl Full {
+    /// With `records_max` more records than now, or [`READ_BYTES_MAX`] more.
+    fn after(batch: &Batch, records_max: usize) -> Full {
+        Full {
+            records: batch.len().saturating_add(records_max.max(1)),
+            value_bytes: batch.value_bytes().saturating_add(READ_BYTES_MAX),
+        }
+    }
+
+    #[inline]
+    fn is_reached(self, batch: &Batch) -> bool {
+        self.records <= batch.len() || self.value_bytes <= batch.value_bytes()
+    }
+}
 
 /// A place in one partition.
 pub(super) struct SegmentsReader {
@@ -137,12 +164,11 @@ impl SegmentsReader {
         }
     }
 
-    /// Reads from the open segment until `batch` has `records_max` more records
-    /// or the segment's visible part ends; whether the former.
-    fn read_open(&mut self, batch: &mut Batch, records_max: usize) -> Result<bool, LogError> {
+    /// Reads from the open segment until `batch` is full or the segment's visible
+    /// part ends; whether the former.
+    fn read_open(&mut self, batch: &mut Batch, full: Full) -> Result<bool, LogError> {
         let Some(open) = &mut self.open else { return Ok(false) };
-        let full = batch.len().saturating_add(records_max);
-        while batch.len() < full {
+        while !full.is_reached(batch) {
             if let Some(block) = &mut open.block {
                 let damaged = give(block, &open.blocks, open.stop, &mut self.next, batch, full);
                 if damaged {
@@ -194,11 +220,11 @@ fn give(
     stop: u64,
     next: &mut u64,
     batch: &mut Batch,
-    full: usize,
+    full: Full,
 ) -> bool {
     let data = &blocks.bytes()[block.data.clone()];
     let mut at = 0;
-    while 0 < block.records && batch.len() < full {
+    while 0 < block.records && !full.is_reached(batch) {
         let Some(record) = parse_record(data, &mut at) else { return true };
         block.records -= 1;
         if *next <= record.offset && record.offset < stop {
@@ -223,9 +249,9 @@ impl LogReader for SegmentsReader {
     ) -> Result<ReadEnd, LogError> {
         let deadline = Instant::now() + wait.min(WAIT_MAX);
         let before = batch.len();
+        let full = Full::after(batch, records_max);
         loop {
-            let wanted = records_max.max(1) - (batch.len() - before);
-            if self.read_open(batch, wanted)? {
+            if self.read_open(batch, full)? {
                 return Ok(ReadEnd::More);
             }
             let partition = Arc::clone(&self.partition);

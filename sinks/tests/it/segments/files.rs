@@ -254,3 +254,38 @@ fn another_programs_schemas_are_declared_before_its_records() {
     assert_eq!(declared.len(), 3, "two of now and one of then");
     assert!(declared.iter().any(|schema| schema.contains("Oldie")));
 }
+
+#[test]
+fn one_read_of_large_records_stops_at_a_bound_in_bytes() {
+    const MIB: usize = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let log = open_default(dir.path());
+    let large = "l".repeat(3 * MIB);
+    (0..8).for_each(|_| append(&log, &[&large]));
+    drop(log);
+    // A second segment: the bound is the read's, not the segment's.
+    let tiny = SegmentsConfig { segment_bytes: bytes(1), ..SegmentsConfig::default() };
+    let log = open(dir.path(), tiny);
+    (0..2).for_each(|_| append(&log, &[&large]));
+
+    let mut reader = log.reader(ONLY, Offset(0)).unwrap();
+    let mut batch = Batch::default();
+    let mut offsets = Vec::new();
+    loop {
+        batch.clear();
+        let end = reader.read(&mut batch, usize::MAX, Duration::ZERO).unwrap();
+        assert!(batch.value_bytes() <= 9 * MIB, "{} bytes at once", batch.value_bytes());
+        offsets.extend(batch.records().map(|record| record.offset.0));
+        match end {
+            ReadEnd::More => assert!(!batch.is_empty(), "a read that got nowhere"),
+            ReadEnd::CaughtUp(_) => break,
+        }
+    }
+    assert_eq!(offsets, (0..10).collect::<Vec<u64>>());
+
+    // What the batch held before does not count.
+    let mut reader = log.reader(ONLY, Offset(0)).unwrap();
+    batch.clear();
+    while reader.read(&mut batch, 100, Duration::ZERO).unwrap() == ReadEnd::More {}
+    assert_eq!(batch.len(), 10);
+}
