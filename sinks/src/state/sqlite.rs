@@ -8,7 +8,9 @@
 //!   wait for commits nor hold them up (write-ahead log).
 //! - Everything that [`StateStore`] answers is found by a key; only the audit
 //!   reads whole tables.
-//! - Memory is bounded: a few connections, each with a small page cache.
+//! - Memory: a connection for each reader there is at a time, each with a small
+//!   page cache; a few idle ones are kept. How many read at once is for the
+//!   callers to bound.
 //!
 //! What would break them: a network file system (locks, shared memory), or
 //! copying the file without its `-wal` companion while it is open.

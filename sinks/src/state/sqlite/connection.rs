@@ -1,4 +1,5 @@
-//! Connections: one that writes, a few that read, and their settings.
+//! Connections: one that writes, one for each concurrent reader, and their
+//! settings.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
