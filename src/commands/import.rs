@@ -9,6 +9,7 @@ mod ndjson;
 mod tally;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -202,11 +203,26 @@ fn import(
     let progress = Arc::new(Progress::default());
     let mut summary = Summary::default();
     let mut bytes_before = 0;
+    let mut taken = BTreeMap::new();
     for group in args.files.chunks(FILES_AT_ONCE) {
         let mut files = Vec::new();
         for path in group {
             match FileLog::open(path, &reading) {
-                Ok(file) => files.push(file),
+                Ok(file) => match taken.entry(file.identity()) {
+                    Entry::Vacant(free) => {
+                        free.insert(path);
+                        files.push(file);
+                    }
+                    // The same log: two who read it would fight over its partition.
+                    Entry::Occupied(first) => {
+                        bytes_before += file.tally().length();
+                        tell(&format!(
+                            "{}: the same content as {}, counted once",
+                            path.display(),
+                            first.get().display()
+                        ));
+                    }
+                },
                 Err(error) => {
                     summary.files_refused += 1;
                     tell(&format!("{:#}", anyhow::Error::new(error)));

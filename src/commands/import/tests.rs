@@ -178,6 +178,22 @@ fn several_files_of_one_source_add_up() {
 }
 
 #[test]
+fn the_same_content_named_twice_is_counted_once() {
+    let site = Site::new();
+    let file = site.file("herd.ndjson", &ndjson(0..90));
+    let copy = site.file("copy.ndjson", &ndjson(0..90));
+    let other = site.file("other.ndjson", &ndjson(90..100));
+    let summary = site.import(&[&file, &copy, &file, &other]);
+    assert_eq!(counts(&summary), [100, 100, 0, 0, 0]);
+    assert_eq!((summary.files_refused, summary.exit()), (0, Exit::Ok));
+    assert_eq!(site.audit().partitions.len(), 2);
+    // Also where the second is read only after the first was.
+    let many = vec![&*file; FILES_AT_ONCE + 1];
+    assert_eq!(counts(&site.import(&many)), [0, 0, 0, 0, 90]);
+    assert_eq!(site.minutes(), [(60, 120), (40, 80)]);
+}
+
+#[test]
 fn the_summary_is_one_line_of_numbers() {
     let summary = Summary {
         lines: 20_000_000,
