@@ -44,8 +44,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let stop = signals::stop_on_signal()?;
     let mut running = Running::start(&config)?;
-    announce(&config, &running)?;
-    let supervised = running.supervise(&stop, |_| {});
+    let announced = announce(&config, &running);
+    let supervised = announced.and_then(|()| running.supervise(&stop, |_| {}));
+    if let Err(error) = &supervised {
+        // Now, not after the end: what is stuck may take its time to end.
+        tracing::error!("{error:#}, so the process ends");
+    }
     let finished = running.finish();
     supervised?;
     finished?;

@@ -45,6 +45,9 @@ const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// what is not is counted after the next start.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long the pipeline may take to end once it is told to.
+const LAST: Duration = Duration::from_secs(20);
+
 /// A site that runs.
 pub(crate) struct Running {
     log: Arc<Segments>,
@@ -195,11 +198,24 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.stop_pipeline.stop();
-        let panicked = |_| anyhow!("the pipeline ended in a panic");
-        let counted = self.pipeline.join().map_err(panicked)?;
+        let deadline = Instant::now() + LAST;
+        while !self.pipeline.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let counted = match self.pipeline.is_finished() {
+            true => match self.pipeline.join() {
+                Ok(ended) => ended.context("the pipeline ended"),
+                Err(_) => Err(anyhow!("the pipeline ended in a panic")),
+            },
+            // The process ends without it: what hangs may hang for ever.
+            false => Err(anyhow!(
+                "the pipeline did not end within {LAST:?}; what it has not committed is counted \
+                 after the next start"
+            )),
+        };
         self.watch.pipeline_ended();
         let answered = self.api.finish();
-        counted.context("the pipeline ended")?;
+        counted?;
         published?;
         answered
     }
