@@ -1,8 +1,6 @@
 //! One thread that takes closed epochs to the store: in order, each until it is
 //! applied.
 
-use std::sync::Arc;
-
 use crossbeam_channel::Receiver;
 use schemas::commit::{Commit, CommitError, StateStore};
 use schemas::stop::Stop;
@@ -24,7 +22,7 @@ pub(crate) fn run(
     closed: &Receiver<ClosedEpoch>,
     store: &dyn StateStore,
     epochs: &Epochs,
-    progress: &Arc<Progress>,
+    progress: &Progress,
     stop: &Stop,
 ) -> Result<(), CommitError> {
     let _watched = epochs.fail_on_panic();

@@ -290,7 +290,7 @@ fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
     commit
 }
 
-fn widen(number: usize) -> u64 {
+pub(crate) fn widen(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 

@@ -62,7 +62,9 @@ pub(crate) struct Run {
     pub(crate) session: SessionId,
     arrivals: Vec<(Arrival, usize)>,
     counts: Vec<(ClassId, u16)>,
+    /// How often `minute` changed.
     minutes: usize,
+    /// The last frame's, counted from 1970.
     minute: i64,
 }
 

@@ -36,7 +36,7 @@ impl PipelineMetrics {
             parked.with_label_values(&[reason.name()]);
         }
         let newest = IntGauge::new(
-            "animov_captured_at_newest_milliseconds",
+            "animov_captured_at_newest_seconds",
             "Newest event time that was counted, since 1970.",
         )?;
         registry.register(Box::new(newest.clone()))?;
@@ -62,7 +62,7 @@ impl PipelineMetrics {
         }
         for source in &commit.sources {
             self.windows.inc_by(u64::try_from(source.windows.len()).unwrap_or(u64::MAX));
-            let newest = source.state.last_captured_at.get();
+            let newest = source.state.last_captured_at.get() / 1000;
             if self.newest.get() < newest {
                 self.newest.set(newest);
             }

@@ -277,7 +277,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
             };
             readers.push(scope.spawn(move || ingest.run()));
         }
-        let (store, epochs, progress) = (&*job.store, &*epochs, &job.progress);
+        let (store, epochs, progress) = (&*job.store, &*epochs, &*job.progress);
         let stop = &stop;
         let committer =
             scope.spawn(move || committer::run(&to_commit, store, epochs, progress, stop));

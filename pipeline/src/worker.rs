@@ -12,7 +12,7 @@ use timely::dataflow::InputHandle;
 use timely::dataflow::operators::Input;
 use timely::worker::Worker;
 
-use crate::dataflow::{self, Epoch, Local, Read, Shared};
+use crate::dataflow::{self, Epoch, Local, Read, Shared, widen};
 use crate::ingest::Ingested;
 
 /// Epochs that may be computed ahead of the last commit. It bounds memory
@@ -257,8 +257,4 @@ fn enter(
     }
     epochs.note(input, caught_up);
     entered
-}
-
-fn widen(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -94,6 +94,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 fn show(args: &Args, dir: PathBuf, stop: &Stop) -> anyhow::Result<()> {
     let config = config(args, dir)?;
     let mut running = Running::start(&config)?;
+    let shown = follow(args, &config, &mut running, stop);
+    let finished = running.finish();
+    shown.and(finished)
+}
+
+/// Shows the windows that turn final until it is time to stop.
+fn follow(args: &Args, config: &Config, running: &mut Running, stop: &Stop) -> anyhow::Result<()> {
     let mut out = output::open(None)?;
     let written = writeln!(
         out,
@@ -116,9 +123,7 @@ fn show(args: &Args, dir: PathBuf, stop: &Stop) -> anyhow::Result<()> {
             stop.stop();
         }
     });
-    let finished = running.finish();
     supervised?;
-    finished?;
     shown
 }
 
