@@ -88,11 +88,7 @@ impl Csv {
     /// What the last line counted.
     #[inline]
     pub(super) fn counts(&self) -> impl ExactSizeIterator<Item = (&str, u32)> {
-        self.line.counts.iter().map(|(field, animals)| match &self.fields[*field].role {
-            Role::Class(class) => (&**class, *animals),
-            // Only classes are counted.
-            _ => ("", *animals),
-        })
+        self.line.counts(|field| &self.fields[field].role)
     }
 
     /// Reads whole numbers and plain texts; `None` if `bytes` is anything else,

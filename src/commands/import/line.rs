@@ -193,6 +193,19 @@ pub(super) struct Givens {
 }
 
 impl Line {
+    /// What the line counted, by class; `role_of` tells what each field is.
+    #[inline]
+    pub(super) fn counts<'a>(
+        &'a self,
+        role_of: impl Fn(usize) -> &'a Role,
+    ) -> impl ExactSizeIterator<Item = (&'a str, u32)> {
+        self.counts.iter().map(move |(field, animals)| match role_of(*field) {
+            Role::Class(class) => (&**class, *animals),
+            // Only classes are counted.
+            _ => ("", *animals),
+        })
+    }
+
     /// The frame that the line numbered `number` tells of.
     #[inline]
     pub(super) fn header(&self, number: u64, givens: &Givens) -> Result<Header, Refusal> {

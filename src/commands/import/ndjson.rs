@@ -60,11 +60,7 @@ impl Ndjson {
     /// What the last line counted.
     #[inline]
     pub(super) fn counts(&self) -> impl ExactSizeIterator<Item = (&str, u32)> {
-        self.line.counts.iter().map(|(field, animals)| match &self.fields[*field].role {
-            Role::Class(class) => (&**class, *animals),
-            // Only classes are counted.
-            _ => ("", *animals),
-        })
+        self.line.counts(|field| &self.fields[field].role)
     }
 
     /// Reads a flat object of whole numbers and plain texts; `None` if `bytes`
