@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use rustc_hash::FxHashMap;
-use schemas::commit::{Commit, Ledger, Parked, PartitionAdvance, SourceChange};
+use schemas::commit::{Commit, Ledger, Parked, PartitionAdvance, Place, SourceChange, SourceState};
 use schemas::log::{LogId, Offset, Partition};
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
@@ -83,8 +83,7 @@ impl<'de, T> Deserialize<'de> for Local<T> {
 /// One input of the pipeline, for whoever writes its account.
 #[derive(Clone, Debug)]
 pub(crate) struct Owned {
-    pub(crate) log: LogId,
-    pub(crate) partition: Partition,
+    pub(crate) place: Place,
     pub(crate) owner_epoch: u64,
 }
 
@@ -94,8 +93,22 @@ pub(crate) struct Shared {
     pub(crate) config: PipelineConfig,
     pub(crate) names: Arc<Names>,
     pub(crate) owned: Vec<Owned>,
+    /// See [`Job::strays`](crate::Job::strays).
+    pub(crate) strays: bool,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) closed: Sender<ClosedEpoch>,
+}
+
+impl Shared {
+    /// Whether it falls to this process to end the windows of a source that is
+    /// at `home` when it falls silent.
+    fn looks_after(&self, home: &Place) -> bool {
+        let owns = |place: &Place| self.owned.iter().any(|owned| owned.place == *place);
+        let reads = |log: &LogId| self.owned.iter().any(|owned| owned.place.log == *log);
+        // Of all who share a log, whoever owns its first partition.
+        let first = |owned: &Owned| owned.place.partition == Partition(0);
+        owns(home) || (self.strays && !reads(&home.log) && self.owned.iter().any(first))
+    }
 }
 
 /// Joins the operators behind `read`.
@@ -162,11 +175,12 @@ struct Sources {
 }
 
 impl Sources {
-    /// Those that have open windows: silence may end them.
+    /// Those that have open windows which this process must end when they fall
+    /// silent.
     fn load(worker: usize, workers: usize, shared: Arc<Shared>) -> Sources {
         let mut held = FxHashMap::default();
-        for id in shared.context.history.open_sources() {
-            if worker_of(id, workers) == worker {
+        for SourceState { source: id, home, .. } in shared.context.history.open_sources() {
+            if worker_of(id, workers) == worker && shared.looks_after(&home) {
                 held.insert(id, Source::load(id, shared.config.cadence_ms(id), &shared.context));
             }
         }
@@ -179,7 +193,7 @@ impl Sources {
         for Local(read) in reads {
             match read {
                 Read::Frames { to: _, input, frames } => {
-                    let (accepted, duplicate) = self.count(&frames, epoch);
+                    let (accepted, duplicate) = self.count(&frames, input, epoch);
                     give(Change::Counted { input, accepted, duplicate });
                 }
                 Read::Advance { input, advance } => give(Change::Advance { input, advance }),
@@ -202,7 +216,7 @@ impl Sources {
         self.held.retain(|_, source| !source.evict(epoch, committed));
     }
 
-    fn count(&mut self, frames: &Frames, epoch: Epoch) -> (u64, u64) {
+    fn count(&mut self, frames: &Frames, input: usize, epoch: Epoch) -> (u64, u64) {
         let Sources { held, metrics, touched, shared } = self;
         let (mut accepted, mut duplicate) = (0, 0);
         for run in &frames.runs {
@@ -214,8 +228,11 @@ impl Sources {
             accepted += counted;
             duplicate += widen(run.len()) - counted;
             // A source that only sent duplicates has nothing to commit.
-            if 0 < counted && source.touch(epoch) {
-                touched.push(id);
+            if 0 < counted {
+                source.live_at(&shared.owned[input].place);
+                if source.touch(epoch) {
+                    touched.push(id);
+                }
             }
         }
         (accepted, duplicate)
@@ -282,7 +299,7 @@ fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
     commit.partitions = advances
         .into_iter()
         .map(|(input, (from, to))| {
-            let Owned { log, partition, owner_epoch } = owned[input].clone();
+            let Owned { place: Place { log, partition }, owner_epoch } = owned[input].clone();
             let ledger = ledgers.get(&input).copied().unwrap_or_default();
             PartitionAdvance { log, partition, owner_epoch, from, to, ledger }
         })
@@ -310,8 +327,8 @@ mod tests {
             let mut changes = worker.dataflow(|scope| {
                 let (input, changes) = scope.new_input();
                 let told = Rc::clone(&told);
-                let owned =
-                    Owned { log: LogId("log".into()), partition: Partition(0), owner_epoch: 1 };
+                let place = Place { log: LogId("log".into()), partition: Partition(0) };
+                let owned = Owned { place, owner_epoch: 1 };
                 commit(changes, vec![owned], move |closed| told.borrow_mut().push(closed));
                 input
             });

@@ -42,18 +42,12 @@ impl History {
     }
 
     pub(crate) fn open_windows(&self, source: SourceId) -> Vec<WindowState> {
-        self.ask(|store| store.open_windows(Some(source)))
+        self.ask(|store| store.open_windows(source))
     }
 
     /// Sources that have open windows.
-    pub(crate) fn open_sources(&self) -> Vec<SourceId> {
-        let mut sources: Vec<SourceId> = self
-            .ask(|store| store.open_windows(None))
-            .into_iter()
-            .map(|window| window.source)
-            .collect();
-        sources.dedup();
-        sources
+    pub(crate) fn open_sources(&self) -> Vec<SourceState> {
+        self.ask(|store| store.open_sources())
     }
 
     pub(crate) fn window(

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use schemas::commit::{Commit, CommitError, Shape, StateStore, StoreError};
+use schemas::commit::{Commit, CommitError, Place, Shape, StateStore, StoreError};
 use schemas::log::{FrameLog, LogError, LogId, Offset, Partition};
 use schemas::stop::Stop;
 use schemas::window::{Calendar, UnknownZone};
@@ -66,6 +66,10 @@ pub struct Job {
     pub shape: Shape,
     pub config: PipelineConfig,
     pub end: End,
+    /// Whether to end the windows of sources whose log nobody reads any more
+    /// (an import's, or a log that was replaced). What reads a site's own log
+    /// does; if several processes share it, the one that owns partition 0 does.
+    pub strays: bool,
     pub stop: Stop,
     pub progress: Arc<Progress>,
 }
@@ -135,7 +139,8 @@ impl Progress {
 
     fn claimed(&self, owned: &Owned, next: Offset) {
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        offsets.insert((owned.log.clone(), owned.partition), next);
+        let Place { log, partition } = owned.place.clone();
+        offsets.insert((log, partition), next);
     }
 
     pub(crate) fn read(&self, records: u64) {
@@ -251,6 +256,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
         config: config.clone(),
         names,
         owned: claims.iter().map(|(owned, _)| owned.clone()).collect(),
+        strays: job.strays,
         epochs: Arc::clone(&epochs),
         closed,
     });
@@ -303,7 +309,8 @@ fn claim(input: &Input, job: &Job) -> Result<(Owned, Offset), PipelineError> {
     let bounds = retry::again(&job.stop, || false, || log.bounds(*partition))?;
     let claim =
         retry::again(&job.stop, || false, || job.store.claim(&log_id, *partition, bounds.low))?;
-    let owned = Owned { log: log_id, partition: *partition, owner_epoch: claim.owner_epoch };
+    let place = Place { log: log_id, partition: *partition };
+    let owned = Owned { place, owner_epoch: claim.owner_epoch };
     job.progress.claimed(&owned, claim.next_offset);
     Ok((owned, claim.next_offset))
 }

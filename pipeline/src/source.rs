@@ -1,6 +1,6 @@
 //! One source, one epoch at a time: frames in, changes out.
 
-use schemas::commit::{SourceChange, SourceState};
+use schemas::commit::{Place, SourceChange, SourceState};
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 
@@ -32,6 +32,8 @@ pub(crate) struct Source {
     id: SourceId,
     rev: u64,
     accepted: u64,
+    /// Where its newest frame was read; none before its first.
+    home: Option<Place>,
     cadence_ms: i64,
     watermark: Watermark,
     /// Newest event time before the current epoch: a window that starts later
@@ -53,6 +55,7 @@ impl Source {
             id,
             rev: 0,
             accepted: 0,
+            home: None,
             cadence_ms,
             watermark: Watermark::NEW,
             stored_up_to: UnixMillis::MIN,
@@ -71,9 +74,11 @@ impl Source {
                 last_appended_at,
                 last_captured_at,
                 accepted,
+                home,
             } = stored;
             source.rev = rev;
             source.accepted = accepted;
+            source.home = Some(home);
             source.watermark = Watermark { at: watermark, last_appended_at, last_captured_at };
             source.stored_up_to = last_captured_at;
             for window in context.history.open_windows(id) {
@@ -88,6 +93,13 @@ impl Source {
         let first = self.touched_in != epoch;
         self.touched_in = epoch;
         first
+    }
+
+    /// Takes note that its newest frame was read at `place`.
+    pub(crate) fn live_at(&mut self, place: &Place) {
+        if self.home.as_ref() != Some(place) {
+            self.home = Some(place.clone());
+        }
     }
 
     /// Counts the frames of `run` that were not counted before; how many.
@@ -158,6 +170,7 @@ impl Source {
                 last_appended_at,
                 last_captured_at,
                 accepted: self.accepted,
+                home: self.home.clone().expect("a source that changes has sent a frame"),
             },
             blocks: self.dedup.take_changed(self.id),
             windows,

@@ -77,6 +77,16 @@ pub struct SourceState {
     pub last_captured_at: UnixMillis,
     /// Frames counted, over all time.
     pub accepted: u64,
+    /// Where its newest frame was read: whoever owns that partition ends the
+    /// source's windows when it falls silent.
+    pub home: Place,
+}
+
+/// A partition of a log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub log: LogId,
+    pub partition: Partition,
 }
 
 /// The sequence numbers of one session that were counted, in one
@@ -376,13 +386,19 @@ pub trait StateStore: Send + Sync {
     /// The store cannot be reached or read.
     fn source(&self, source: SourceId) -> Result<Option<SourceState>, StoreError>;
 
-    /// The windows whose status is open, of one source or of all, by source,
-    /// size and start.
+    /// The sources that have windows whose status is open, ascending.
     ///
     /// # Errors
     ///
     /// The store cannot be reached or read.
-    fn open_windows(&self, source: Option<SourceId>) -> Result<Vec<WindowState>, StoreError>;
+    fn open_sources(&self) -> Result<Vec<SourceState>, StoreError>;
+
+    /// The windows of `source` whose status is open, by size and start.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or read.
+    fn open_windows(&self, source: SourceId) -> Result<Vec<WindowState>, StoreError>;
 
     /// One window, if it has a row.
     ///

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use schemas::commit::{
-    Commit, Ledger, PartitionAdvance, SeqBlock, SeriesQuery, SourceChange, SourceState, StateStore,
-    Status, WindowState,
+    Commit, Ledger, PartitionAdvance, Place, SeqBlock, SeriesQuery, SourceChange, SourceState,
+    StateStore, Status, WindowState,
 };
 use schemas::intervals::Intervals;
 use schemas::log::{Batch, FrameLog, LogId, Offset, Partition, ReadEnd};
@@ -120,8 +120,10 @@ fn state(dir: &std::path::Path) {
     assert_eq!(state.series(&query).unwrap().len(), 1440);
     report("series of a day of minutes, all metrics", began.elapsed(), 1440, "window");
     let began = Instant::now();
-    let open = u32::try_from(state.open_windows(None).unwrap().len()).unwrap();
-    report("open windows", began.elapsed(), open, "window");
+    let sources = state.open_sources().unwrap();
+    let open: usize =
+        sources.iter().map(|known| state.open_windows(known.source).unwrap().len()).sum();
+    report("open windows", began.elapsed(), open.try_into().unwrap(), "window");
     let began = Instant::now();
     state.audit().unwrap();
     report("audit", began.elapsed(), total, "window");
@@ -145,6 +147,7 @@ fn commit(n: u32, log: &LogId, names: &[Arc<str>; 3]) -> Commit {
                 last_appended_at: UnixMillis::new(0),
                 last_captured_at: UnixMillis::new(0),
                 accepted: u64::from(n + 1) * 1440,
+                home: Place { log: log.clone(), partition: Partition(0) },
             },
             blocks: vec![SeqBlock {
                 source,

@@ -272,6 +272,7 @@ fn job(
         shape: config.shape(),
         config: pipeline,
         end: End::CaughtUp,
+        strays: false,
         stop: stop.clone(),
         progress: Arc::clone(progress),
     }

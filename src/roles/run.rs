@@ -235,6 +235,7 @@ fn start_pipeline(
         shape: config.shape(),
         config: config.pipeline(),
         end: End::Never,
+        strays: true,
         stop: stop.clone(),
         progress: Arc::clone(progress),
     };

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use schemas::commit::{SourceState, Status, WindowState};
+use schemas::commit::{Place, SourceState, Status, WindowState};
+use schemas::log::{LogId, Partition};
 use schemas::source::SourceId;
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
@@ -39,6 +40,7 @@ pub fn count(
         last_appended_at: captured_at,
         last_captured_at: captured_at,
         accepted: 0,
+        home: Place { log: LogId("memory".into()), partition: Partition(0) },
     });
     state.rev += 1;
     state.accepted += 1;

@@ -108,11 +108,18 @@ impl StateStore for MemoryStore {
         Ok(self.seen()?.sources.get(&source).cloned())
     }
 
-    fn open_windows(&self, source: Option<SourceId>) -> Result<Vec<WindowState>, StoreError> {
+    fn open_sources(&self) -> Result<Vec<SourceState>, StoreError> {
         let seen = self.seen()?;
-        let wanted = |window: &&WindowState| {
-            window.status == Status::Open && source.is_none_or(|source| window.source == source)
+        let open = |state: &&SourceState| {
+            seen.windows.values().any(|w| w.source == state.source && w.status == Status::Open)
         };
+        Ok(seen.sources.values().filter(open).cloned().collect())
+    }
+
+    fn open_windows(&self, source: SourceId) -> Result<Vec<WindowState>, StoreError> {
+        let seen = self.seen()?;
+        let wanted =
+            |window: &&WindowState| window.status == Status::Open && window.source == source;
         Ok(seen.windows.values().filter(wanted).cloned().collect())
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pipeline::{End, Input, Job, PipelineError, run};
 use schemas::commit::{Shape, StateStore, Status};
 use schemas::log::{FrameLog, LogError, Partition};
+use schemas::source::SourceId;
 use schemas::stop::Stop;
 use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
@@ -73,7 +74,7 @@ fn a_silent_source_has_its_windows_ended_by_the_clock() {
     let mut log = one_read_each(&[lying(3, 10)]);
     log.now = UnixMillis::new(MARCH + 3_600_000);
     let store = Setup::new().run(log);
-    let open = store.open_windows(None).unwrap();
+    let open = store.open_windows(SourceId::try_from(1).unwrap()).unwrap();
     // An hour later only the hour's grace and the day are not over.
     assert_eq!(open.iter().map(|row| row.window.size.name()).collect::<Vec<_>>(), ["1h", "1d"]);
     insta::assert_snapshot!(minutes(&store), @"minute 0: 3 lying in 1 of 60 frames, final, rev 1");
@@ -84,11 +85,11 @@ fn windows_left_open_by_the_last_run_are_ended_without_a_frame() {
     let store = Arc::new(MemoryStore::default());
     let mut log = one_read_each(&[lying(3, 10)]);
     Setup::new().run_into(&Arc::new(log), &store);
-    assert_eq!(store.open_windows(None).unwrap().len(), 5);
+    assert_eq!(store.open_windows(SourceId::try_from(1).unwrap()).unwrap().len(), 5);
     log = one_read_each(&[lying(3, 10)]);
     log.now = UnixMillis::new(MARCH + 2 * 86_400_000);
     Setup::new().run_into(&Arc::new(log), &store);
-    assert_eq!(store.open_windows(None).unwrap().len(), 0);
+    assert_eq!(store.open_windows(SourceId::try_from(1).unwrap()).unwrap().len(), 0);
 }
 
 #[test]
@@ -187,6 +188,7 @@ fn a_partition_that_cannot_be_read_ends_the_run_although_another_goes_on() {
         shape: Shape { zone: "UTC".to_owned(), metrics: Default::default() },
         config: Setup::new().config,
         end: End::Never,
+        strays: true,
         stop: stop.clone(),
         progress: Arc::default(),
     };
@@ -207,6 +209,7 @@ fn a_partition_that_is_given_twice_is_refused() {
         shape: Shape { zone: "UTC".to_owned(), metrics: Default::default() },
         config: Setup::new().config,
         end: End::CaughtUp,
+        strays: false,
         stop: Stop::default(),
         progress: Arc::default(),
     };

@@ -279,11 +279,18 @@ impl StateStore for MemoryStore {
         Ok(self.tables.lock().unwrap().sources.get(&source).cloned())
     }
 
-    fn open_windows(&self, source: Option<SourceId>) -> Result<Vec<WindowState>, StoreError> {
+    fn open_sources(&self) -> Result<Vec<SourceState>, StoreError> {
         let tables = self.tables.lock().unwrap();
-        let wanted = |window: &&WindowState| {
-            window.status == Status::Open && source.is_none_or(|source| source == window.source)
+        let open = |state: &&SourceState| {
+            tables.windows.values().any(|w| w.source == state.source && w.status == Status::Open)
         };
+        Ok(tables.sources.values().filter(open).cloned().collect())
+    }
+
+    fn open_windows(&self, source: SourceId) -> Result<Vec<WindowState>, StoreError> {
+        let tables = self.tables.lock().unwrap();
+        let wanted =
+            |window: &&WindowState| window.status == Status::Open && source == window.source;
         Ok(tables.windows.values().filter(wanted).cloned().collect())
     }
 
@@ -381,6 +388,7 @@ impl Setup {
             shape: Shape { zone: self.zone.to_owned(), metrics: Default::default() },
             config: self.config.clone(),
             end: End::CaughtUp,
+            strays: false,
             stop: Stop::default(),
             progress: Arc::new(Progress::default()),
         })

@@ -224,7 +224,11 @@ impl StateStore for SqliteState {
         self.read("read a source of", |connection| read::source(connection, source))
     }
 
-    fn open_windows(&self, source: Option<SourceId>) -> Result<Vec<WindowState>, StoreError> {
+    fn open_sources(&self) -> Result<Vec<SourceState>, StoreError> {
+        self.read("list the open sources of", read::open_sources)
+    }
+
+    fn open_windows(&self, source: SourceId) -> Result<Vec<WindowState>, StoreError> {
         self.read("read the open windows of", |connection| read::open_windows(connection, source))
     }
 

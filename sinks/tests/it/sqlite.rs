@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread;
 
 use schemas::commit::{
-    Commit, CommitError, Ledger, PartitionAdvance, SourceChange, SourceState, StateStore, Status,
-    StoreError, WindowState,
+    Commit, CommitError, Ledger, PartitionAdvance, Place, SourceChange, SourceState, StateStore,
+    Status, StoreError, WindowState,
 };
 use schemas::log::{LogId, Offset, Partition};
 use schemas::stats::Histogram;
@@ -79,6 +79,7 @@ fn nth(n: u64, windows: u64) -> Commit {
                 last_appended_at: UnixMillis::new(0),
                 last_captured_at: UnixMillis::new(0),
                 accepted: (n + 1) * windows * 4,
+                home: Place { log: log(), partition: Partition(0) },
             },
             blocks: vec![],
             windows: (0..windows).map(minute).collect(),

@@ -32,7 +32,9 @@ CREATE TABLE sources (
     watermark_ms        INTEGER NOT NULL,
     last_appended_at_ms INTEGER NOT NULL,
     last_captured_at_ms INTEGER NOT NULL,
-    accepted            INTEGER NOT NULL CHECK (0 <= accepted)
+    accepted            INTEGER NOT NULL CHECK (0 <= accepted),
+    log                 TEXT    NOT NULL,
+    partition           INTEGER NOT NULL CHECK (0 <= partition)
 ) STRICT;
 
 -- Which metrics a source has rows of: what lists need without reading them.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use schemas::commit::{ParkReason, Parked, SeriesQuery, SourceState, SourceSummary, WindowState};
+use schemas::commit::{
+    ParkReason, Parked, Place, SeriesQuery, SourceState, SourceSummary, WindowState,
+};
 use schemas::intervals::Intervals;
 use schemas::log::{LogId, Offset, Partition};
 use schemas::source::{SessionId, SourceId};
@@ -19,11 +21,6 @@ const ONE_WINDOW: &str = "
     WHERE source = ?1 AND size = ?2 AND start_ms = ?3";
 
 const OPEN_WINDOWS: &str = "
-    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
-    FROM windows
-    WHERE status = 'open'";
-
-const OPEN_WINDOWS_OF_SOURCE: &str = "
     SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
     FROM windows INDEXED BY open_windows
     WHERE status = 'open' AND source = ?1";
@@ -54,13 +51,23 @@ const ONE_METRIC: &str = "
     WHERE source = ?1 AND size = ?2 AND start_ms = ?3 AND metric = ?4";
 
 const ONE_SOURCE: &str = "
-    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted
+    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted,
+           log, partition
     FROM sources
     WHERE source = ?1";
 
 const ALL_SOURCES: &str = "
-    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted
+    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted,
+           log, partition
     FROM sources
+    ORDER BY source";
+
+const OPEN_SOURCES: &str = "
+    SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted,
+           log, partition
+    FROM sources
+    WHERE EXISTS (SELECT 1 FROM windows INDEXED BY open_windows
+                  WHERE status = 'open' AND windows.source = sources.source)
     ORDER BY source";
 
 const SOURCE_METRICS: &str = "
@@ -95,16 +102,17 @@ pub(super) fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceSum
         .collect()
 }
 
+pub(super) fn open_sources(connection: &Connection) -> rusqlite::Result<Vec<SourceState>> {
+    connection.prepare_cached(OPEN_SOURCES)?.query_map([], source_state)?.collect()
+}
+
 pub(super) fn open_windows(
     connection: &Connection,
-    source: Option<SourceId>,
+    source: SourceId,
 ) -> rusqlite::Result<Vec<WindowState>> {
-    let mut windows = match source {
-        Some(source) => windows(connection, OPEN_WINDOWS_OF_SOURCE, [source.get()])?,
-        None => windows(connection, OPEN_WINDOWS, [])?,
-    };
+    let mut windows = windows(connection, OPEN_WINDOWS, [source.get()])?;
     // Sizes by length; their names sort otherwise.
-    windows.sort_by_key(|state| (state.source, state.window.size, state.window.start));
+    windows.sort_by_key(|state| (state.window.size, state.window.start));
     let mut fill = AllMetrics::prepare(connection)?;
     windows.iter_mut().try_for_each(|window| fill.load(window))?;
     Ok(windows)
@@ -196,6 +204,7 @@ fn source_state(row: &Row<'_>) -> rusqlite::Result<SourceState> {
         last_appended_at: UnixMillis::new(row.get(3)?),
         last_captured_at: UnixMillis::new(row.get(4)?),
         accepted: from_int(row, 5)?,
+        home: Place { log: LogId(row.get(6)?), partition: Partition(row.get(7)?) },
     })
 }
 
@@ -275,7 +284,7 @@ mod tests {
         };
         for sql in [
             ONE_WINDOW,
-            OPEN_WINDOWS_OF_SOURCE,
+            OPEN_WINDOWS,
             OLDEST_FIRST,
             NEWEST_FIRST,
             ALL_METRICS,
@@ -289,7 +298,11 @@ mod tests {
             assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}: {sql}");
         }
         assert!(plan(OPEN_WINDOWS).contains("USING INDEX open_windows"), "{}", plan(OPEN_WINDOWS));
-        assert!(plan(OPEN_WINDOWS_OF_SOURCE).contains("USING INDEX open_windows"));
+        assert!(
+            plan(OPEN_SOURCES).contains("USING COVERING INDEX open_windows"),
+            "{}",
+            plan(OPEN_SOURCES)
+        );
         assert_eq!(plan(PARKED), "SCAN parked", "backwards, and ended by the limit");
     }
 }

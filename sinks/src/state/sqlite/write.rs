@@ -148,20 +148,20 @@ fn advance_partition(connection: &Connection, advance: &PartitionAdvance) -> Res
 
 /// Writes a source's row, if nobody else has meanwhile.
 fn change_source(connection: &Connection, state: &SourceState) -> Result<(), Stop> {
-    let SourceState { source, rev, watermark, last_appended_at, last_captured_at, accepted } =
+    let SourceState { source, rev, watermark, last_appended_at, last_captured_at, accepted, home } =
         state;
     let expected = rev.saturating_sub(1);
     let sql = match expected {
         0 => {
             "INSERT INTO sources (source, rev, watermark_ms, last_appended_at_ms,
-                                  last_captured_at_ms, accepted)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = ?7 + 1
+                                  last_captured_at_ms, accepted, log, partition)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?8, ?9 WHERE ?2 = ?7 + 1
              ON CONFLICT DO NOTHING"
         }
         _ => {
             "UPDATE sources
              SET rev = ?2, watermark_ms = ?3, last_appended_at_ms = ?4,
-                 last_captured_at_ms = ?5, accepted = ?6
+                 last_captured_at_ms = ?5, accepted = ?6, log = ?8, partition = ?9
              WHERE source = ?1 AND rev = ?7"
         }
     };
@@ -173,6 +173,8 @@ fn change_source(connection: &Connection, state: &SourceState) -> Result<(), Sto
         last_captured_at.get(),
         Int(*accepted),
         Int(expected),
+        &*home.log.0,
+        home.partition.0,
     ])?;
     if changed == 1 {
         return Ok(());

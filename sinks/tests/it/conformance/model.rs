@@ -104,9 +104,14 @@ impl Model {
         self.windows.get(&(source, size, start)).cloned()
     }
 
-    pub(crate) fn open_windows(&self, source: Option<SourceId>) -> Vec<WindowState> {
+    pub(crate) fn open_sources(&self) -> Vec<SourceState> {
+        let open = |state: &&SourceState| !self.open_windows(state.source).is_empty();
+        self.sources.values().filter(open).cloned().collect()
+    }
+
+    pub(crate) fn open_windows(&self, source: SourceId) -> Vec<WindowState> {
         let open = self.windows.values().filter(|window| window.status == Status::Open);
-        open.filter(|window| source.is_none_or(|source| source == window.source)).cloned().collect()
+        open.filter(|window| source == window.source).cloned().collect()
     }
 
     pub(crate) fn seqs(&self, source: SourceId, session: SessionId, block: u64) -> Intervals {
