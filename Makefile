@@ -1,13 +1,14 @@
 # A short menu over scripts/. `make demo` shows it running, `make test` proves it.
 
-.PHONY: help demo test lint bench setup clean-demo
+.PHONY: help demo test lint bench services setup clean-demo
 
 help:
-	@echo "make demo    install what is missing, build, run a simulated herd at 60x, print the page's address"
-	@echo "make test    install what is missing, build, run every test"
-	@echo "make lint    formatting, clippy and documentation, warnings denied"
-	@echo "make bench   build optimised, print each figure as a ratio to its reference"
-	@echo "make setup   only install what is missing"
+	@echo "make demo        install what is missing, build, run a simulated herd at 60x, print the page's address"
+	@echo "make test        install what is missing, build, run every test"
+	@echo "make lint        formatting, clippy and documentation, warnings denied"
+	@echo "make bench       build optimised, print each figure as a ratio to its reference"
+	@echo "make services    run Kafka, MariaDB and a stand-in for MongoDB until Ctrl-C, print their addresses"
+	@echo "make setup       only install what is missing"
 
 demo:
 	@scripts/demo
@@ -21,5 +22,9 @@ lint:
 bench:
 	@scripts/bench
 
+services:
+	@scripts/setup services
+	@scripts/services/run
+
 setup:
-	@scripts/setup build test
+	@scripts/setup build test services
