@@ -1,12 +1,17 @@
 //! The seam between producers and the pipeline: a partitioned, durable log of
 //! frame records. Kafka is one, a directory of segments another.
 
+mod ownership;
+
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::source::SourceId;
 use crate::time::UnixMillis;
+
+pub use ownership::{EveryPartition, Held, Ownership};
 
 /// Names a log for ever: a log that is deleted and made again is another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,6 +196,18 @@ pub enum LogError {
     #[error("could not {doing} {at}")]
     Io { doing: &'static str, at: String, source: std::io::Error },
 
+    #[error("could not {doing} {at}")]
+    Unreachable { doing: &'static str, at: String, source: Box<dyn Error + Send + Sync> },
+
+    #[error("could not {doing} {at}: {hint}")]
+    Refused { doing: &'static str, at: String, hint: String },
+
+    #[error(
+        "{at} was deleted and made again: it was {was} and is {now} now; start again to read the \
+         new one from its beginning"
+    )]
+    Replaced { at: String, was: LogId, now: LogId },
+
     #[error(
         "no room left to append to {at}; free some space, nothing that was acknowledged is lost"
     )]
@@ -224,8 +241,13 @@ impl LogError {
     /// Whether the same call may succeed later without anybody's doing.
     pub fn may_succeed_later(&self) -> bool {
         match self {
-            LogError::Io { .. } | LogError::Full { .. } | LogError::Overloaded => true,
-            LogError::InUse { .. }
+            LogError::Io { .. }
+            | LogError::Unreachable { .. }
+            | LogError::Full { .. }
+            | LogError::Overloaded => true,
+            LogError::Refused { .. }
+            | LogError::Replaced { .. }
+            | LogError::InUse { .. }
             | LogError::Damaged { .. }
             | LogError::OutOfBounds { .. }
             | LogError::TooLong { .. }
