@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, check, demo, detect, export, import, migrate, replay, run, simulate};
+use crate::commands::{
+    api, audit, camera, check, demo, detect, export, import, migrate, pipeline, replay, run,
+    simulate,
+};
 use crate::exit;
 use crate::logging::LogFormat;
 
@@ -42,6 +45,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::Args),
+    Pipeline(pipeline::Args),
+    Camera(camera::Args),
+    Api(api::Args),
     Demo(demo::Args),
     Check(check::Args),
     Detect(detect::Args),
@@ -58,7 +64,7 @@ impl Command {
     /// does, a tool only what is wrong.
     pub(crate) fn usual_log(&self) -> &'static str {
         match self {
-            Command::Run(_) => "info",
+            Command::Run(_) | Command::Pipeline(_) | Command::Camera(_) | Command::Api(_) => "info",
             _ => "warn",
         }
     }

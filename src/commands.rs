@@ -1,12 +1,15 @@
 //! One file a command. Each has its arguments and one function, `run`.
 
+pub(crate) mod api;
 pub(crate) mod audit;
+pub(crate) mod camera;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod detect;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod migrate;
+pub(crate) mod pipeline;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod simulate;

@@ -10,10 +10,10 @@ mod crash;
 mod exit;
 mod logging;
 mod output;
+mod parts;
 mod progress;
 mod roles;
 mod signals;
-mod tables;
 
 use std::process::ExitCode;
 
@@ -38,10 +38,14 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &Command) -> anyhow::Result<Exit> {
     use crate::commands::{
-        audit, check, demo, detect, export, import, migrate, replay, run, simulate,
+        api, audit, camera, check, demo, detect, export, import, migrate, pipeline, replay, run,
+        simulate,
     };
     match command {
         Command::Run(args) => run::run(args),
+        Command::Pipeline(args) => pipeline::run(args),
+        Command::Camera(args) => camera::run(args),
+        Command::Api(args) => api::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args),
         Command::Detect(args) => detect::run(args),

@@ -1,4 +1,5 @@
-//! What a process can be: everything at once, or one job that ends.
+//! What a process can be: parts of a site that run for ever, or one job that ends.
 
 pub(crate) mod batch;
-pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod site;

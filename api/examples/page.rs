@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..ApiConfig::default()
     };
     let parts = Parts {
-        store: Arc::<MemoryStore>::clone(&store),
+        store: Some(Arc::<MemoryStore>::clone(&store)),
         log: Arc::new(MemoryLog::default()),
         clock: Arc::new(SystemClock),
         site: Site { calendar: calendar.clone(), names },

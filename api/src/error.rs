@@ -125,6 +125,9 @@ pub(crate) enum ApiError {
         error: LogError,
     },
 
+    #[error("this process has no tables; ask one that does (`animov api`, `animov run`)")]
+    NoTables,
+
     #[error("too many requests at one time; try again in a moment")]
     Busy,
 
@@ -194,6 +197,7 @@ impl ApiError {
                 }
                 _ => (StatusCode::INTERNAL_SERVER_ERROR, "log-broken", "The log is broken"),
             },
+            ApiError::NoTables => (StatusCode::NOT_FOUND, "no-tables", "No tables here"),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests"),
             ApiError::TooSlow { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-slow", "It took too long")

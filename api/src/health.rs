@@ -8,11 +8,13 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use prometheus::TextEncoder;
+use schemas::commit::StateStore;
 use schemas::log::Partition;
 use schemas::source::SourceId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::error::ApiError;
 use crate::state::Api;
 
 /// Whether the process answers at all.
@@ -56,16 +58,28 @@ pub(crate) struct Ready {
 )]
 pub(crate) async fn readyz(State(api): State<Api>) -> Response {
     let first = SourceId::try_from(1).ok();
-    let tables = api.read(move |store| first.map_or(Ok(None), |source| store.source(source)));
+    let tables = async {
+        match api.has_tables() {
+            true => {
+                let asked = move |store: &dyn StateStore| {
+                    first.map_or(Ok(None), |source| store.source(source))
+                };
+                Some(api.read(asked).await)
+            }
+            false => None,
+        }
+    };
     let log = api.append(|log| log.bounds(Partition(0)));
     let (tables, log) = tokio::join!(tables, log);
 
     let mut parts: BTreeMap<String, Result<(), String>> =
         api.readiness().parts().into_iter().collect();
     // What exactly failed may name addresses; it stands in the process's own log.
-    let tables = tables.map_err(|error| error.log_and_hide("the tables cannot be read"));
+    let hidden = |error: ApiError| error.log_and_hide("the tables cannot be read");
+    if let Some(tables) = tables {
+        parts.insert("tables".to_owned(), tables.map(|_| ()).map_err(hidden));
+    }
     let log = log.map_err(|error| error.log_and_hide("the log does not answer"));
-    parts.insert("tables".to_owned(), tables.map(|_| ()));
     parts.insert("log".to_owned(), log.map(|_| ()));
 
     let ready = parts.values().all(Result::is_ok);

@@ -47,10 +47,14 @@ pub fn router(
     token: Option<ApiToken>,
 ) -> Result<Router, StartError> {
     let api = Api::new(parts, config, token).map_err(StartError::Metrics)?;
-    let (routes, _) = documented().split_for_parts();
+    let (routes, _) = match api.has_tables() {
+        true => documented().split_for_parts(),
+        false => health().split_for_parts(),
+    };
+    let pages = if api.has_tables() { web::routes() } else { Router::new() };
     // The last layer sees a request first.
     Ok(routes
-        .merge(web::routes())
+        .merge(pages)
         .fallback(guard::no_such_path)
         .method_not_allowed_fallback(guard::method_not_allowed)
         .layer(DefaultBodyLimit::max(config.body_bytes_max.get()))
@@ -71,6 +75,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(audit::list_parked))
         .routes(routes!(sources::read_site))
         .routes(routes!(openapi::read_openapi))
+        .merge(health())
+}
+
+/// Whether the process lives and works: what every process answers.
+fn health() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

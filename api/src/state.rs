@@ -26,8 +26,9 @@ use crate::metrics::Metrics;
 
 /// What the API stands on.
 pub struct Parts {
-    /// The tables that are read.
-    pub store: Arc<dyn StateStore>,
+    /// The tables that are read. A process without any answers only for its
+    /// health.
+    pub store: Option<Arc<dyn StateStore>>,
     /// The log that frames are appended to.
     pub log: Arc<dyn FrameLog>,
     pub clock: Arc<dyn Clock>,
@@ -132,12 +133,17 @@ impl Api {
         &self.0.requests
     }
 
+    /// Whether there are tables to read.
+    pub(crate) fn has_tables(&self) -> bool {
+        self.0.parts.store.is_some()
+    }
+
     /// Reads the tables.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn StateStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let store = Arc::clone(&self.0.parts.store);
+        let store = self.0.parts.store.clone().ok_or(ApiError::NoTables)?;
         self.off_the_loop(move || read(&*store)).await?.map_err(ApiError::Store)
     }
 

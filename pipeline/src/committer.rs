@@ -2,11 +2,11 @@
 //! applied.
 
 use crossbeam_channel::Receiver;
-use schemas::commit::{Commit, CommitError, StateStore};
+use schemas::commit::{Commit, CommitError, StateStore, StoreError};
 use schemas::stop::Stop;
 
-use crate::retry::{Backoff, Chain};
-use crate::run::Progress;
+use crate::progress::Progress;
+use crate::retry::{Backoff, Patience};
 use crate::worker::Epochs;
 
 /// Everything that one closed epoch changes.
@@ -28,11 +28,11 @@ pub(crate) fn run(
     let _watched = epochs.fail_on_panic();
     for ClosedEpoch { epoch, commit } in closed {
         if !is_empty(&commit) {
-            if let Err(error) = apply(&commit, store, stop) {
+            if let Err(error) = apply(&commit, store, Patience { stop, progress }) {
                 epochs.fail();
                 return Err(error);
             }
-            progress.committed(&commit);
+            progress.applied(&commit);
         }
         epochs.committed(epoch);
     }
@@ -44,19 +44,25 @@ fn is_empty(commit: &Commit) -> bool {
     partitions.is_empty() && sources.is_empty() && parked.is_empty()
 }
 
-fn apply(commit: &Commit, store: &dyn StateStore, stop: &Stop) -> Result<(), CommitError> {
+fn apply(
+    commit: &Commit,
+    store: &dyn StateStore,
+    patience: Patience<'_>,
+) -> Result<(), CommitError> {
     let mut backoff = Backoff::default();
     loop {
         match store.commit(commit) {
             Err(CommitError::Store(error)) if error.may_succeed_later() => {
-                tracing::warn!(error = %Chain(&error), "could not commit, trying again");
                 // Told to stop, it tries once more: what stays uncommitted is
                 // read again after the next start.
-                if stop.wait(backoff.next()) {
+                if patience.failed(&error, &mut backoff) {
                     return store.commit(commit);
                 }
             }
-            outcome => return outcome,
+            outcome => {
+                patience.over::<StoreError>(&backoff);
+                return outcome;
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ use schemas::stop::Stop;
 use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
 
-use crate::retry;
+use crate::progress::Progress;
+use crate::retry::Patience;
 
 /// Asks the store, and asks again until it answers.
 ///
@@ -23,13 +24,14 @@ use crate::retry;
 pub(crate) struct History {
     store: Arc<dyn StateStore>,
     stop: Stop,
+    progress: Arc<Progress>,
     /// Whether an answer was missing, and why the first was.
     lost: Arc<(AtomicBool, Mutex<Option<StoreError>>)>,
 }
 
 impl History {
-    pub(crate) fn new(store: Arc<dyn StateStore>, stop: Stop) -> History {
-        History { store, stop, lost: Arc::default() }
+    pub(crate) fn new(store: Arc<dyn StateStore>, stop: Stop, progress: Arc<Progress>) -> History {
+        History { store, stop, progress, lost: Arc::default() }
     }
 
     /// Whether an answer was missing.
@@ -67,7 +69,8 @@ impl History {
         if self.is_lost() {
             return T::default();
         }
-        let answer = retry::again(&self.stop, || self.is_lost(), || question(&*self.store));
+        let patience = Patience { stop: &self.stop, progress: &self.progress };
+        let answer = patience.again(|| self.is_lost(), || question(&*self.store));
         answer.unwrap_or_else(|error| {
             self.lost.0.store(true, Ordering::SeqCst);
             self.lost.1.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

@@ -16,8 +16,8 @@ use schemas::time::UnixMillis;
 use schemas::window::MINUTE_MS;
 
 use crate::classes::{ClassId, ClassLookup, Names};
-use crate::retry;
-use crate::run::Progress;
+use crate::progress::Progress;
+use crate::retry::Patience;
 use crate::source::Arrival;
 use crate::worker::Epochs;
 
@@ -190,7 +190,8 @@ impl Ingest {
     }
 
     fn again<T>(&self, one_try: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
-        retry::again(&self.stop, || self.epochs.has_failed(), one_try)
+        let patience = Patience { stop: &self.stop, progress: &self.progress };
+        patience.again(|| self.epochs.has_failed(), one_try)
     }
 
     fn learn_schemas(&self, schemas: &mut Schemas) -> Result<(), LogError> {

@@ -9,6 +9,7 @@ mod delta;
 mod history;
 mod ingest;
 pub mod metrics;
+mod progress;
 mod retry;
 mod run;
 mod source;
@@ -16,4 +17,5 @@ mod watermark;
 mod windows;
 mod worker;
 
-pub use run::{End, Input, Job, PipelineError, Progress, run};
+pub use progress::{Incident, Outage, Progress};
+pub use run::{End, Input, Job, PipelineError, run};

@@ -8,6 +8,8 @@ use schemas::commit::StoreError;
 use schemas::log::LogError;
 use schemas::stop::Stop;
 
+use crate::progress::Progress;
+
 /// How long a single wait between two tries is at most.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -29,41 +31,75 @@ impl Backoff {
 
 /// An error that knows whether trying again may help.
 pub(crate) trait MayPass: Error + Sized + 'static {
+    /// What did not answer, in a word for people.
+    const PART: &'static str;
+
     fn may_pass(&self) -> bool;
 }
 
 impl MayPass for LogError {
+    const PART: &'static str = "log";
+
     fn may_pass(&self) -> bool {
         self.may_succeed_later()
     }
 }
 
 impl MayPass for StoreError {
+    const PART: &'static str = "tables";
+
     fn may_pass(&self) -> bool {
         self.may_succeed_later()
     }
 }
 
-/// Tries until it succeeds, cannot, is told to stop, or `given_up`.
-///
-/// # Errors
-///
-/// The last try's.
-pub(crate) fn again<T, E: MayPass>(
-    stop: &Stop,
-    given_up: impl Fn() -> bool,
-    mut one_try: impl FnMut() -> Result<T, E>,
-) -> Result<T, E> {
-    let mut backoff = Backoff::default();
-    loop {
-        match one_try() {
-            Err(error) if error.may_pass() && !given_up() => {
-                tracing::warn!(error = %Chain(&error), "no answer, trying again");
-                if stop.wait(backoff.next()) {
-                    return Err(error);
+/// How long to try, and who is told meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'a> {
+    pub(crate) stop: &'a Stop,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Patience<'_> {
+    /// Tries until it succeeds, cannot, is told to stop, or `given_up`.
+    ///
+    /// # Errors
+    ///
+    /// The last try's.
+    pub(crate) fn again<T, E: MayPass>(
+        self,
+        given_up: impl Fn() -> bool,
+        mut one_try: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut backoff = Backoff::default();
+        loop {
+            match one_try() {
+                Err(error) if error.may_pass() && !given_up() => {
+                    if self.failed(&error, &mut backoff) {
+                        return Err(error);
+                    }
+                }
+                outcome => {
+                    self.over::<E>(&backoff);
+                    return outcome;
                 }
             }
-            outcome => return outcome,
+        }
+    }
+
+    /// Takes note of a failed try and waits before the next; whether it was told
+    /// to stop instead.
+    pub(crate) fn failed<E: MayPass>(self, error: &E, backoff: &mut Backoff) -> bool {
+        let text = Chain(error).to_string();
+        tracing::warn!(part = E::PART, error = text, "no answer, trying again");
+        self.progress.failed_try(E::PART, text);
+        self.stop.wait(backoff.next())
+    }
+
+    /// Takes note that the tries are over.
+    pub(crate) fn over<E: MayPass>(self, backoff: &Backoff) {
+        if 0 < backoff.tries {
+            self.progress.answered(E::PART);
         }
     }
 }

@@ -1,14 +1,13 @@
 //! The pipeline as a whole: started, watched, ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use schemas::commit::{Commit, CommitError, Place, Shape, StateStore, StoreError};
-use schemas::log::{FrameLog, LogError, LogId, Offset, Partition};
+use schemas::commit::{CommitError, Place, Shape, StateStore, StoreError};
+use schemas::log::{Bounds as LogBounds, FrameLog, LogError, LogId, Offset, Partition};
 use schemas::stop::Stop;
 use schemas::window::{Calendar, UnknownZone};
 
@@ -18,8 +17,8 @@ use crate::config::PipelineConfig;
 use crate::dataflow::{Owned, Shared};
 use crate::history::History;
 use crate::ingest::Ingest;
-use crate::metrics::PipelineMetrics;
-use crate::retry;
+use crate::progress::{Incident, Progress};
+use crate::retry::Patience;
 use crate::source::Context;
 use crate::watermark::Bounds;
 use crate::windows::Rules;
@@ -30,6 +29,9 @@ const READS_WAITING_MAX: usize = 4;
 
 /// The shortest commit interval of a pipeline in a hurry.
 const COMMIT_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// How long a run that reads nothing sleeps at a time.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
 
 /// How often in a row a source may be found written by somebody else before
 /// that is an error: two pipelines that fight over one source never end.
@@ -74,98 +76,6 @@ pub struct Job {
     pub progress: Arc<Progress>,
 }
 
-/// How far a pipeline is, for whoever watches it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    read: AtomicU64,
-    committed_read: AtomicU64,
-    accepted: AtomicU64,
-    duplicate: AtomicU64,
-    parked: AtomicU64,
-    windows: AtomicU64,
-    commits: AtomicU64,
-    /// How far each partition is committed by this process.
-    offsets: Mutex<BTreeMap<(LogId, Partition), Offset>>,
-    metrics: Option<PipelineMetrics>,
-}
-
-impl Progress {
-    /// Progress that Prometheus is told of too.
-    pub fn with_metrics(metrics: PipelineMetrics) -> Progress {
-        Progress { metrics: Some(metrics), ..Progress::default() }
-    }
-
-    /// Records read, committed or not.
-    pub fn read_total(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Records whose outcome is committed.
-    pub fn committed_total(&self) -> u64 {
-        self.committed_read.load(Ordering::Relaxed)
-    }
-
-    /// Frames counted, as committed.
-    pub fn accepted_total(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    /// Frames that had been counted before, as committed.
-    pub fn duplicate_total(&self) -> u64 {
-        self.duplicate.load(Ordering::Relaxed)
-    }
-
-    /// Records kept aside, as committed.
-    pub fn parked_total(&self) -> u64 {
-        self.parked.load(Ordering::Relaxed)
-    }
-
-    /// Window rows written, as often as they were.
-    pub fn windows_total(&self) -> u64 {
-        self.windows.load(Ordering::Relaxed)
-    }
-
-    /// How far `partition` of `log` is committed, once the pipeline has claimed
-    /// it.
-    pub fn committed_offset(&self, log: &LogId, partition: Partition) -> Option<Offset> {
-        let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        offsets.get(&(log.clone(), partition)).copied()
-    }
-
-    /// Commits.
-    pub fn commits_total(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
-    }
-
-    fn claimed(&self, owned: &Owned, next: Offset) {
-        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Place { log, partition } = owned.place.clone();
-        offsets.insert((log, partition), next);
-    }
-
-    pub(crate) fn read(&self, records: u64) {
-        self.read.fetch_add(records, Ordering::Relaxed);
-    }
-
-    pub(crate) fn committed(&self, commit: &Commit) {
-        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        for advance in &commit.partitions {
-            self.committed_read.fetch_add(advance.ledger.read, Ordering::Relaxed);
-            self.accepted.fetch_add(advance.ledger.accepted, Ordering::Relaxed);
-            self.duplicate.fetch_add(advance.ledger.duplicate, Ordering::Relaxed);
-            self.parked.fetch_add(advance.ledger.parked, Ordering::Relaxed);
-            offsets.insert((advance.log.clone(), advance.partition), advance.to);
-        }
-        drop(offsets);
-        let windows: usize = commit.sources.iter().map(|source| source.windows.len()).sum();
-        self.windows.fetch_add(u64::try_from(windows).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        if let Some(metrics) = &self.metrics {
-            metrics.committed(commit);
-        }
-    }
-}
-
 /// Why a pipeline ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -198,7 +108,8 @@ pub fn run(job: &Job) -> Result<(), PipelineError> {
             return Err(PipelineError::Twice { log, partition: *partition });
         }
     }
-    retry::again(&job.stop, || false, || job.store.shape(&job.shape))?;
+    let patience = Patience { stop: &job.stop, progress: &job.progress };
+    patience.again(|| false, || job.store.shape(&job.shape))?;
     let mut moves = 0;
     loop {
         let commits = job.progress.commits_total();
@@ -235,11 +146,15 @@ fn hurried(config: &PipelineConfig, moves: u32) -> PipelineConfig {
 
 fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
     let stop = job.stop.clone();
-    let claims = job.inputs.iter().map(|input| claim(input, job));
-    let claims: Vec<(Owned, Offset)> = claims.collect::<Result<_, _>>()?;
+    let claims = claim_all(job)?;
+    if claims.is_empty() {
+        // Nothing can be read until somebody has decided.
+        while !stop.wait(IDLE_WAIT) {}
+        return Ok(());
+    }
     let names = Arc::new(Names::new(job.shape.metrics.clone()));
-    let history = History::new(Arc::clone(&job.store), stop.clone());
-    let epochs = Arc::new(Epochs::new(job.inputs.len()));
+    let history = History::new(Arc::clone(&job.store), stop.clone(), Arc::clone(&job.progress));
+    let epochs = Arc::new(Epochs::new(claims.len()));
     let (closed, to_commit) = bounded(usize::try_from(EPOCHS_AHEAD).unwrap_or(2) + 2);
     let PipelineConfig { disorder_bound, grace, idle_timeout, .. } = *config;
     let shared = Arc::new(Shared {
@@ -255,7 +170,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
         },
         config: config.clone(),
         names,
-        owned: claims.iter().map(|(owned, _)| owned.clone()).collect(),
+        owned: claims.iter().map(|claimed| claimed.owned.clone()).collect(),
         strays: job.strays,
         epochs: Arc::clone(&epochs),
         closed,
@@ -264,13 +179,13 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
     std::thread::scope(|scope| {
         let mut receivers = Vec::new();
         let mut readers = Vec::new();
-        for (number, (input, (_, next))) in job.inputs.iter().zip(&claims).enumerate() {
+        for (number, Claimed { input, owned: _, next }) in claims.into_iter().enumerate() {
             let (to, receiver) = bounded(READS_WAITING_MAX);
             receivers.push((number, receiver));
             let ingest = Ingest {
-                log: Arc::clone(&input.log),
+                log: input.log,
                 partition: input.partition,
-                next: *next,
+                next,
                 names: Arc::clone(&shared.names),
                 skew_bound: config.skew_bound,
                 workers: config.workers.get(),
@@ -303,16 +218,46 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
     })
 }
 
-fn claim(input: &Input, job: &Job) -> Result<(Owned, Offset), PipelineError> {
-    let Input { log, partition } = input;
-    let log_id = log.identity();
-    let bounds = retry::again(&job.stop, || false, || log.bounds(*partition))?;
-    let claim =
-        retry::again(&job.stop, || false, || job.store.claim(&log_id, *partition, bounds.low))?;
-    let place = Place { log: log_id, partition: *partition };
+/// A partition that this run reads, from where.
+struct Claimed {
+    input: Input,
+    owned: Owned,
+    next: Offset,
+}
+
+/// Takes over every partition that can be read on where its ledger ends. The
+/// others are told as incidents: to skip what is gone is nobody's decision here.
+fn claim_all(job: &Job) -> Result<Vec<Claimed>, PipelineError> {
+    job.progress.begins();
+    let mut claims = Vec::new();
+    for input in &job.inputs {
+        let claimed = claim(input, job)?;
+        let bounds = bounds(input, job)?;
+        if job.end == End::Never && !(bounds.low..=bounds.high).contains(&claimed.next) {
+            let place = claimed.owned.place.clone();
+            let incident = Incident { wanted: claimed.next, bounds };
+            tracing::error!(partition = %place.partition, %incident, "the partition is not counted");
+            job.progress.incident(place, incident);
+            continue;
+        }
+        job.progress.claimed(&claimed.owned.place, claimed.next);
+        claims.push(claimed);
+    }
+    Ok(claims)
+}
+
+fn claim(input: &Input, job: &Job) -> Result<Claimed, PipelineError> {
+    let patience = Patience { stop: &job.stop, progress: &job.progress };
+    let place = Place { log: input.log.identity(), partition: input.partition };
+    let first = bounds(input, job)?.low;
+    let claim = patience.again(|| false, || job.store.claim(&place.log, place.partition, first))?;
     let owned = Owned { place, owner_epoch: claim.owner_epoch };
-    job.progress.claimed(&owned, claim.next_offset);
-    Ok((owned, claim.next_offset))
+    Ok(Claimed { input: input.clone(), owned, next: claim.next_offset })
+}
+
+fn bounds(input: &Input, job: &Job) -> Result<LogBounds, PipelineError> {
+    let patience = Patience { stop: &job.stop, progress: &job.progress };
+    Ok(patience.again(|| false, || input.log.bounds(input.partition))?)
 }
 
 /// Runs timely's workers to their end. They let go of `shared` and with it of

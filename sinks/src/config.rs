@@ -1,5 +1,6 @@
 //! `[log]` and `[state]` in `animov.toml`. Every field has a default.
 
+use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,6 +60,13 @@ pub struct SegmentsConfig {
     pub append_timeout: Duration,
 }
 
+impl fmt::Display for LogConfig {
+    /// Where the log is, for a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.dir.display().fmt(f)
+    }
+}
+
 const MIB: u64 = 1 << 20;
 
 impl Default for SegmentsConfig {
@@ -86,6 +94,13 @@ pub struct StateConfig {
 impl Default for StateConfig {
     fn default() -> StateConfig {
         StateConfig { path: "animov-data/state.sqlite".into() }
+    }
+}
+
+impl fmt::Display for StateConfig {
+    /// Where the tables are, for a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use schemas::commit::{Audit, Ledger, PartitionAccount, SourceAccount, StateStore};
+use schemas::commit::{Audit, Ledger, PartitionAccount, SourceAccount};
 use schemas::window::WindowSize;
 use serde_json::json;
 
 use crate::config::Place;
 use crate::exit::Exit;
-use crate::{output, tables};
+use crate::{output, parts};
 
 /// Proves that no frame was lost and none counted twice.
 ///
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 /// The tables cannot be read.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = args.place.load()?;
-    let audit = tables::open_to_read(&config)?.audit()?;
+    let audit = parts::tables_to_read(&config)?.audit()?;
     let imbalances = audit.imbalances();
     let mut out = output::open(None)?;
     let written = match args.json {

@@ -16,7 +16,7 @@ use schemas::window::MINUTE_MS;
 
 use crate::config::{Config, Place};
 use crate::exit::Exit;
-use crate::roles::run::Running;
+use crate::roles::site::{Role, Running};
 use crate::{output, signals};
 use table::Table;
 
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 fn show(args: &Args, dir: PathBuf, stop: &Stop) -> anyhow::Result<()> {
     let config = config(args, dir)?;
-    let mut running = Running::start(&config)?;
+    let mut running = Running::start(Role::Run, &config)?;
     let shown = follow(args, &config, &mut running, stop);
     let finished = running.finish();
     shown.and(finished)

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::config::Place;
 use crate::exit::Exit;
 use crate::output::{self, Output, Reader};
-use crate::tables;
+use crate::parts;
 
 /// Windows of one page: what is held in memory at a time.
 const PAGE_WINDOWS: u32 = 1000;
@@ -96,9 +96,9 @@ enum Format {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let What::Windows(windows) = &args.what;
     let config = windows.place.load()?;
-    let store = tables::open_to_read(&config)?;
+    let store = parts::tables_to_read(&config)?;
     let mut writer = Writer::new(windows.format, output::open(windows.output.as_deref())?);
-    write(&store, windows, &mut writer)?;
+    write(&*store, windows, &mut writer)?;
     Ok(Exit::Ok)
 }
 

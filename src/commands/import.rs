@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use pipeline::{End, Input, Job, Progress};
+use prometheus::Registry;
 use schemas::commit::StateStore;
 use schemas::log::{FrameLog, Partition};
 use schemas::source::{SessionId, SourceId};
@@ -30,7 +31,7 @@ use crate::exit::Exit;
 use crate::output::{self, grouped, tell};
 use crate::progress::{Meter, Unit};
 use crate::roles::batch::run_watched;
-use crate::{signals, tables};
+use crate::{parts, signals};
 
 use columns::{Columns, Renaming};
 use file_log::{FileLog, Format, Reading};
@@ -124,7 +125,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let What::Counts(counts) = &args.what;
     let config = counts.place.load()?;
     let stop = signals::stop_on_signal()?;
-    let store: Arc<dyn StateStore> = Arc::new(tables::open(&config)?);
+    let store = parts::tables(&config, &Registry::new())?;
     let summary = import(counts, &config, &store, &SystemClock, &stop)?;
     let mut out = output::open(None)?;
     let written = writeln!(out, "{}", summary.line()).and_then(|()| out.flush());

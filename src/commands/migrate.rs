@@ -6,7 +6,7 @@ use sinks::state::sqlite::SqliteState;
 
 use crate::config::Place;
 use crate::exit::Exit;
-use crate::{output, tables};
+use crate::{output, parts};
 
 /// Brings the tables up to date.
 ///
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = args.place.load()?;
     let path = &config.state.path;
-    tables::make_parent(path)?;
+    parts::make_parent(path)?;
     let (was, is) = SqliteState::migrate(path)?;
     let mut out = output::open(None)?;
     let told = match was == is {

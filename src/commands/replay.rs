@@ -17,7 +17,7 @@ use crate::config::Place;
 use crate::exit::Exit;
 use crate::progress::{Meter, Unit};
 use crate::roles::batch::run_watched;
-use crate::{output, signals, tables};
+use crate::{output, parts, signals};
 
 /// A history is committed in larger pieces than what arrives live.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
@@ -105,7 +105,7 @@ fn new_tables(into: &Path) -> anyhow::Result<PathBuf> {
     if file.exists() {
         bail!("{} is there already; name another file, or remove it first", file.display());
     }
-    tables::make_parent(&file)?;
+    parts::make_parent(&file)?;
     Ok(file)
 }
 

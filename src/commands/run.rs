@@ -1,11 +1,9 @@
 //! `animov run`: a site in one process.
 
-use std::io::Write;
-
 use crate::config::{Config, Place};
 use crate::exit::Exit;
-use crate::roles::run::Running;
-use crate::{output, signals};
+use crate::roles::serve::{self, Bind};
+use crate::roles::site::Role;
 
 /// Runs this site: cameras, log, pipeline, tables, page and API in one process.
 ///
@@ -27,9 +25,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// Address and port of the page and the API, instead of the configuration's
-    #[arg(long, value_name = "ADDRESS:PORT", env = "ANIMOV_BIND", hide_env_values = true)]
-    bind: Option<std::net::SocketAddr>,
+    #[command(flatten)]
+    bind: Bind,
 }
 
 /// Runs until a signal, or until a part ends that must not.
@@ -38,27 +35,13 @@ pub(crate) struct Args {
 ///
 /// A part could not begin, or has ended.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let mut config = args.place.load()?;
-    if let Some(bind) = args.bind {
-        config.api.bind = bind;
-    }
-    let stop = signals::stop_on_signal()?;
-    let mut running = Running::start(&config)?;
-    let announced = announce(&config, &running);
-    let supervised = announced.and_then(|()| running.supervise(&stop, |_| {}));
-    if let Err(error) = &supervised {
-        // Now, not after the end: what is stuck may take its time to end.
-        tracing::error!("{error:#}, so the process ends");
-    }
-    let finished = running.finish();
-    supervised?;
-    finished?;
-    Ok(Exit::Ok)
+    let config = args.bind.applied(args.place.load()?);
+    serve::until_stopped(Role::Run, &config, &[("sources", sources(&config))])
 }
 
-fn announce(config: &Config, running: &Running) -> anyhow::Result<()> {
-    let mut out = output::open(None)?;
-    let sources = match (config.camera.len(), config.herd.iter().map(|h| h.sources.len()).sum()) {
+/// What gives this site its frames, for a person.
+pub(super) fn sources(config: &Config) -> String {
+    match (config.camera.len(), config.herd.iter().map(|h| h.sources.len()).sum()) {
         (0, 0_usize) => {
             "none configured; send frames to POST /v1/frames, or name cameras in animov.toml"
                 .to_owned()
@@ -66,15 +49,5 @@ fn announce(config: &Config, running: &Running) -> anyhow::Result<()> {
         (cameras, 0) => format!("{cameras} from cameras"),
         (0, simulated) => format!("{simulated} simulated"),
         (cameras, simulated) => format!("{cameras} from cameras, {simulated} simulated"),
-    };
-    let written = writeln!(
-        out,
-        "animov counts.\n  page     http://{}/\n  log      {}\n  tables   {}\n  \
-         sources  {sources}\n  stop     Ctrl-C",
-        running.address(),
-        config.log.dir.display(),
-        config.state.path.display(),
-    );
-    output::unless_closed(written.and_then(|()| out.flush()))?;
-    Ok(())
+    }
 }

@@ -38,7 +38,7 @@ impl Farm {
         }
         let name = "<b>North & pen</b>".to_owned();
         let parts = Parts {
-            store: Arc::<MemoryStore>::clone(&store),
+            store: Some(Arc::<MemoryStore>::clone(&store)),
             log: Arc::new(MemoryLog::default()),
             clock: Arc::new(SystemClock),
             site: Site { calendar, names: BTreeMap::from([(herd::source(1), name)]) },

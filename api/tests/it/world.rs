@@ -80,7 +80,7 @@ impl World {
     pub(crate) fn parts(&self) -> Parts {
         let pipeline = Arc::clone(&self.pipeline);
         Parts {
-            store: Arc::<MemoryStore>::clone(&self.store),
+            store: Some(Arc::<MemoryStore>::clone(&self.store)),
             log: Arc::<MemoryLog>::clone(&self.log),
             clock: Arc::<SetClock>::clone(&self.clock),
             site: Site {

@@ -21,7 +21,7 @@ const WORKERS: usize = 2;
 
 /// What the API stands on.
 pub(super) struct Shared {
-    pub(super) store: Arc<dyn StateStore>,
+    pub(super) store: Option<Arc<dyn StateStore>>,
     pub(super) log: Arc<dyn FrameLog>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) registry: prometheus::Registry,

@@ -1,0 +1,193 @@
+//! How far a pipeline is and what holds it up, for whoever watches it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use schemas::commit::{Commit, Place};
+use schemas::log::{Bounds, Offset};
+
+use crate::metrics::PipelineMetrics;
+
+/// How far a pipeline is. Shared by its threads and whoever watches it; the
+/// counts go on over several runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    read: AtomicU64,
+    committed_read: AtomicU64,
+    accepted: AtomicU64,
+    duplicate: AtomicU64,
+    parked: AtomicU64,
+    windows: AtomicU64,
+    commits: AtomicU64,
+    now: Mutex<Now>,
+    metrics: Option<PipelineMetrics>,
+}
+
+/// What is true of the current run.
+#[derive(Debug, Default)]
+struct Now {
+    /// How far each partition of the run is committed.
+    committed: BTreeMap<Place, Offset>,
+    incidents: BTreeMap<Place, Incident>,
+    /// By part, what does not answer.
+    outages: BTreeMap<&'static str, Outage>,
+}
+
+/// What does not answer, and is asked again and again.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    /// The last answer.
+    pub error: String,
+    /// When the first try failed.
+    pub since: Instant,
+    /// When the last one did.
+    pub last_try: Instant,
+}
+
+/// A partition that cannot be read on: the log does not hold the offset that its
+/// ledger has come to. Somebody must decide what becomes of the frames between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Where reading would go on.
+    pub wanted: Offset,
+    /// What the log holds.
+    pub bounds: Bounds,
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Incident { wanted, bounds: Bounds { low, high } } = self;
+        match wanted < low {
+            true => write!(
+                f,
+                "the log deleted offsets {wanted} to {low} before they were counted; `animov log \
+                 skip` goes on at {low} and writes the gap into the ledger"
+            ),
+            false => write!(
+                f,
+                "counted up to offset {wanted}, but the log ends at {high}: it lost what it had \
+                 acknowledged; restore it, or `animov log skip` once it has grown past {wanted}"
+            ),
+        }
+    }
+}
+
+impl Progress {
+    /// Progress that Prometheus is told of too.
+    pub fn with_metrics(metrics: PipelineMetrics) -> Progress {
+        Progress { metrics: Some(metrics), ..Progress::default() }
+    }
+
+    /// Records read, committed or not.
+    pub fn read_total(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Records whose outcome is committed.
+    pub fn committed_total(&self) -> u64 {
+        self.committed_read.load(Ordering::Relaxed)
+    }
+
+    /// Frames counted, as committed.
+    pub fn accepted_total(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Frames that had been counted before, as committed.
+    pub fn duplicate_total(&self) -> u64 {
+        self.duplicate.load(Ordering::Relaxed)
+    }
+
+    /// Records kept aside, as committed.
+    pub fn parked_total(&self) -> u64 {
+        self.parked.load(Ordering::Relaxed)
+    }
+
+    /// Window rows written, as often as they were.
+    pub fn windows_total(&self) -> u64 {
+        self.windows.load(Ordering::Relaxed)
+    }
+
+    /// Commits.
+    pub fn commits_total(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// The partitions that are counted now, and how far each is committed.
+    pub fn committed(&self) -> BTreeMap<Place, Offset> {
+        self.now().committed.clone()
+    }
+
+    /// The partitions that are this process's and cannot be read on.
+    pub fn incidents(&self) -> BTreeMap<Place, Incident> {
+        self.now().incidents.clone()
+    }
+
+    /// What does not answer, by part: `tables`, `log`, `snapshots`.
+    pub fn outages(&self) -> BTreeMap<&'static str, Outage> {
+        self.now().outages.clone()
+    }
+
+    /// A new run: it has claimed nothing yet.
+    pub(crate) fn begins(&self) {
+        let mut now = self.now();
+        now.committed.clear();
+        now.incidents.clear();
+    }
+
+    pub(crate) fn claimed(&self, place: &Place, next: Offset) {
+        self.now().committed.insert(place.clone(), next);
+    }
+
+    pub(crate) fn incident(&self, place: Place, incident: Incident) {
+        self.now().incidents.insert(place, incident);
+    }
+
+    /// A try of `part` failed; another will follow.
+    pub(crate) fn failed_try(&self, part: &'static str, error: String) {
+        let last_try = Instant::now();
+        let mut now = self.now();
+        let outage = now.outages.entry(part).or_insert_with(|| Outage {
+            error: String::new(),
+            since: last_try,
+            last_try,
+        });
+        outage.error = error;
+        outage.last_try = last_try;
+    }
+
+    /// A try of `part` after failed ones succeeded.
+    pub(crate) fn answered(&self, part: &'static str) {
+        self.now().outages.remove(part);
+    }
+
+    pub(crate) fn read(&self, records: u64) {
+        self.read.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(crate) fn applied(&self, commit: &Commit) {
+        let mut now = self.now();
+        for advance in &commit.partitions {
+            self.committed_read.fetch_add(advance.ledger.read, Ordering::Relaxed);
+            self.accepted.fetch_add(advance.ledger.accepted, Ordering::Relaxed);
+            self.duplicate.fetch_add(advance.ledger.duplicate, Ordering::Relaxed);
+            self.parked.fetch_add(advance.ledger.parked, Ordering::Relaxed);
+            let place = Place { log: advance.log.clone(), partition: advance.partition };
+            now.committed.insert(place, advance.to);
+        }
+        drop(now);
+        let windows: usize = commit.sources.iter().map(|source| source.windows.len()).sum();
+        self.windows.fetch_add(u64::try_from(windows).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if let Some(metrics) = &self.metrics {
+            metrics.committed(commit);
+        }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
