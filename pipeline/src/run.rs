@@ -149,7 +149,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
     let claims = claim_all(job)?;
     if claims.is_empty() {
         // Nothing can be read until somebody has decided.
-        while !stop.wait(IDLE_WAIT) {}
+        while job.end == End::Never && !stop.wait(IDLE_WAIT) {}
         return Ok(());
     }
     let names = Arc::new(Names::new(job.shape.metrics.clone()));
