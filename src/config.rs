@@ -21,7 +21,7 @@ use schemas::metric::MetricRules;
 use schemas::source::SourceId;
 use schemas::window::Calendar;
 use serde::{Deserialize, Deserializer};
-use sinks::config::{LogConfig, StateConfig};
+use sinks::config::{KafkaSecrets, LogConfig, LogKind, StateConfig};
 
 pub(crate) use error::ConfigError;
 
@@ -213,6 +213,10 @@ impl Config {
         let mut faults: Vec<String> = metric_faults(&self.metrics);
         faults.extend(self.pipeline.faults().iter().map(ToString::to_string));
         faults.extend(self.producers().faults(variable).iter().map(ToString::to_string));
+        if self.log.kind == LogKind::Kafka {
+            let secrets = KafkaSecrets::from_env(variable);
+            faults.extend(self.log.kafka.faults(&secrets).iter().map(ToString::to_string));
+        }
         match api::ApiToken::from_env() {
             Ok(token) => {
                 faults.extend(self.api.faults(token.as_ref()).iter().map(ToString::to_string));

@@ -1,5 +1,7 @@
 //! `[log]` and `[state]` in `animov.toml`. Every field has a default.
 
+mod kafka;
+
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -7,21 +9,45 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use kafka::{Compression, KafkaConfig, KafkaFault, KafkaSecrets, SaslMechanism, Security};
+
 /// `[log]`: where frames are kept until, and after, they are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
+    /// Where frames are kept: `segments`, a folder of this machine, or `kafka`.
+    /// Default: `segments`.
+    pub kind: LogKind,
+
     /// The embedded log's folder.
     pub dir: PathBuf,
 
     /// `[log.segments]`
     pub segments: SegmentsConfig,
+
+    /// `[log.kafka]`
+    pub kafka: KafkaConfig,
 }
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig { dir: "animov-data/log".into(), segments: SegmentsConfig::default() }
+        LogConfig {
+            kind: LogKind::Segments,
+            dir: "animov-data/log".into(),
+            segments: SegmentsConfig::default(),
+            kafka: KafkaConfig::default(),
+        }
     }
+}
+
+/// What a log is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// A folder of files, for one process: `[log.segments]`.
+    Segments,
+    /// A topic, for any number of processes: `[log.kafka]`.
+    Kafka,
 }
 
 /// `[log.segments]`: the embedded log.
@@ -63,7 +89,10 @@ pub struct SegmentsConfig {
 impl fmt::Display for LogConfig {
     /// Where the log is, for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.dir.display().fmt(f)
+        match self.kind {
+            LogKind::Segments => self.dir.display().fmt(f),
+            LogKind::Kafka => self.kafka.fmt(f),
+        }
     }
 }
 
@@ -120,6 +149,8 @@ mod tests {
         assert_eq!(shorter.segments.segment_age, Duration::from_mins(10));
         assert!(read(r#"{"segments": {"segment_agee": "10m"}}"#).is_err());
         assert!(read(r#"{"segments": {"partitions": 0}}"#).is_err());
+        assert_eq!(read(r#"{"kind": "kafka"}"#).unwrap().kind, LogKind::Kafka);
+        assert!(read(r#"{"kind": "kafak"}"#).is_err());
         assert_eq!(serde_json::from_str::<StateConfig>("{}").unwrap(), StateConfig::default());
     }
 }

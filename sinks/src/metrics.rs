@@ -3,8 +3,12 @@
 //! Counting is always on and costs an atomic addition a batch; whoever runs the
 //! process registers the numbers once.
 
+mod kafka;
+
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, Opts, Registry};
+
+pub use kafka::KafkaMetrics;
 
 /// From 0.1 ms, a fast disk's sync, to 6.5 s, a broken one's.
 const SYNC_BUCKETS: (f64, f64, usize) = (0.0001, 2.0, 17);
@@ -155,6 +159,7 @@ mod tests {
         let registry = Registry::new();
         LogMetrics::default().register(&registry).unwrap();
         StateMetrics::default().register(&registry).unwrap();
+        KafkaMetrics::default().register(&registry).unwrap();
         assert!(LogMetrics::default().register(&registry).is_err());
         assert!(registry.gather().iter().all(|family| family.name().starts_with("animov_")));
     }

@@ -46,6 +46,7 @@ fn the_example_shows_every_option() {
         ("pipeline", "[pipeline]"),
         ("log", "[log]"),
         ("log.segments", "[log.segments]"),
+        ("log.kafka", "[log.kafka]"),
         ("state", "[state]"),
         ("api", "[api]"),
         ("detector", "[detector]"),
@@ -135,6 +136,14 @@ fn faults_between_fields_are_all_told_at_once() {
          [pipeline]\nidle_timeout = \"1s\"\ncadence = \"0s\"\n\
          [api]\nbind = \"0.0.0.0:8420\"\n\
          [[camera]]\nsource = 1\nurl = \"rtsp://${ANIMOV_TEST_UNSET}@10.0.0.7/main\"\n\
-         [[herd]]\nsources = [1]\n"
+         [[herd]]\nsources = [1]\n\
+         [log]\nkind = \"kafka\"\n\
+         [log.kafka]\nbrokers = [\"barn\"]\nextra = { acks = \"1\" }\n"
     ));
+}
+
+#[test]
+fn the_rules_of_a_log_that_is_not_used_are_not_asked_for() {
+    assert!(parse("log.kafka.brokers = []").is_ok());
+    assert!(refused("log.kind = \"kafka\"\nlog.kafka.brokers = []").contains("names no broker"));
 }

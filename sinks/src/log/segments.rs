@@ -33,11 +33,12 @@ use schemas::source::SourceId;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 
 pub use crate::config::SegmentsConfig;
+use crate::log::reading::{ABOVE, BELOW, WAIT_MAX};
 use crate::metrics::LogMetrics;
 use directory::{Identity, Lock, create_dir, failed, lock, remove_unfinished, shown};
 pub use format::VALUE_BYTES_MAX;
 use partition::Partition as Part;
-use reader::{ABOVE, BELOW, SegmentsReader, WAIT_MAX};
+use reader::SegmentsReader;
 
 /// A log in a folder; see the [module](self).
 pub struct Segments {

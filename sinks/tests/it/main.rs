@@ -5,6 +5,7 @@
 
 mod child;
 mod conformance;
+mod kafka;
 mod segments;
 mod sqlite;
 mod tmpfs;

@@ -7,8 +7,8 @@
 //!   skipped, warned of and counted; its offsets become a gap.
 //! - A segment's records count only up to the first offset of the next segment:
 //!   what a failed sync left behind is never shown.
-//! - One read adds about [`READ_BYTES_MAX`] of values at most, however large the
-//!   records are, and one record at least if there is one.
+//! - One read adds about [`READ_BYTES_MAX`](crate::log::reading) of values at most,
+//!   however large the records are, and one record at least if there is one.
 
 use std::fs::File;
 use std::io;
@@ -22,38 +22,7 @@ use super::blocks::{Block, Blocks, Next, wide};
 use super::directory::segment_path;
 use super::format::parse_record;
 use super::partition::{Partition, Segment, View, read_error};
-
-/// Why a reader's place is not in the log.
-pub(super) const BELOW: &str = "retention has deleted the records before the low bound";
-pub(super) const ABOVE: &str = "it is shorter than what was already read of it: it lost its end, or another log took its place";
-
-/// Longest wait, so that adding it to now never overflows.
-pub(super) const WAIT_MAX: Duration = Duration::from_hours(24);
-
-/// A read that has added so many bytes of values goes no further.
-const READ_BYTES_MAX: usize = 8 << 20;
-
-/// When a batch has enough.
-#[derive(Clone, Copy, Debug)]
-struct Full {
-    records: usize,
-    value_bytes: usize,
-}
-
-impl Full {
-    /// With `records_max` more records than now, or [`READ_BYTES_MAX`] more.
-    fn after(batch: &Batch, records_max: usize) -> Full {
-        Full {
-            records: batch.len().saturating_add(records_max.max(1)),
-            value_bytes: batch.value_bytes().saturating_add(READ_BYTES_MAX),
-        }
-    }
-
-    #[inline]
-    fn is_reached(self, batch: &Batch) -> bool {
-        self.records <= batch.len() || self.value_bytes <= batch.value_bytes()
-    }
-}
+use crate::log::reading::{BELOW, Full, WAIT_MAX};
 
 /// A place in one partition.
 pub(super) struct SegmentsReader {
