@@ -304,6 +304,39 @@ fn frames_that_the_log_has_not_taken_for_too_long_are_dropped_and_counted() {
 }
 
 #[test]
+fn what_was_dropped_stays_dropped_when_the_power_goes() {
+    let by_size = |farm: &mut Farm| {
+        farm.append_next(1, 400);
+        farm.spool.finish(Duration::ZERO);
+        farm.options.bytes_max = 20_000;
+        farm.begin(connected(&farm.remote));
+        until("the first to be dropped", || farm.spool.waiting() < 400);
+    };
+    let by_age = |farm: &mut Farm| {
+        farm.append_next(1, 100);
+        farm.clock.advance(Duration::from_hours(8 * 24));
+        farm.append_next(1, 10);
+        until("the first to be dropped", || farm.spool.waiting() == 10);
+    };
+    let bounds: [(fn(&mut Farm), u64); 2] = [(by_size, 400), (by_age, 110)];
+    for (drop_some, frames) in bounds {
+        let mut farm = Farm::new(narrow());
+        farm.remote.be(Mood::Away);
+        drop_some(&mut farm);
+        // After so many failures it tries with a single frame.
+        let tries = farm.remote.calls() + 20;
+        until("the sender to be cautious", || tries <= farm.remote.calls());
+        farm.remote.be(Mood::Once);
+        until("some to be sent", || !farm.remote.arrived().is_empty());
+        farm.cut_power();
+        farm.remote.be(Mood::Well);
+        farm.until_empty();
+        let dropped = farm.count("animov_spool_dropped_frames_total", &[]);
+        assert_eq!(farm.first_arrivals(1), (dropped..frames).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn frames_of_any_age_go_to_a_log_that_takes_them() {
     let mut farm = farm();
     farm.remote.be(Mood::Away);
@@ -351,6 +384,21 @@ fn a_frame_that_is_too_long_for_the_log_is_set_aside_and_holds_up_nobody() {
     assert_eq!(farm.count("animov_spool_set_aside_frames_total", &[]), 3);
     assert_eq!(farm.count("animov_spool_forwarded_frames_total", &[]), 31);
     assert_eq!(farm.remote.arrived().len(), 37, "and the others arrived once");
+}
+
+#[test]
+fn what_the_log_took_of_a_call_before_it_failed_is_not_spooled() {
+    let mut farm = farm();
+    let mut mixed = farm.frames(1, 3);
+    mixed.push(farm.long_frame(1));
+    mixed.extend(farm.frames(1, 3));
+    farm.remote.be(Mood::Once);
+    farm.append(1, &mixed);
+    assert_eq!((farm.first_arrivals(1), farm.spool.waiting()), (vec![0, 1, 2], 4));
+    farm.remote.be(Mood::Well);
+    farm.until_empty();
+    assert_eq!(farm.first_arrivals(1), [0, 1, 2, 4, 5, 6]);
+    assert_eq!((farm.remote.arrived().len(), set_aside(&farm)), (6, vec![3]));
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(crate) enum Mood {
     Well,
     /// Every append fails.
     Away,
+    /// One append is taken, and then it is away.
+    Once,
     /// Every append fails, and says that it always will.
     Refuses,
     /// No append returns until the mood is another.
@@ -150,12 +152,15 @@ impl FrameLog for Line {
         match state.mood {
             Mood::Away => return Err(failed("the remote")),
             Mood::Refuses => return Err(LogError::ReadOnly),
-            Mood::Well | Mood::Hangs => {}
+            Mood::Well | Mood::Once | Mood::Hangs => {}
         }
         let longest = records.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
         let max = self.remote.value_bytes_max;
         if max < longest {
             return Err(LogError::TooLong { bytes: longest, max });
+        }
+        if state.mood == Mood::Once {
+            state.mood = Mood::Away;
         }
         match state.faults.pop_front() {
             None => state.keep(records),
