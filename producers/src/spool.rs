@@ -200,10 +200,10 @@ impl Spool {
     }
 
     fn remote(&self) -> Result<&Arc<dyn FrameLog>, LogError> {
-        self.shared.remote.get().ok_or_else(|| LogError::Io {
-            doing: "reach",
+        self.shared.remote.get().ok_or_else(|| LogError::Unreachable {
+            doing: "read",
             at: "the log".to_owned(),
-            source: io::Error::from(io::ErrorKind::NotConnected),
+            source: "it has not been reached yet".into(),
         })
     }
 }

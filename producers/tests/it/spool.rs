@@ -303,37 +303,41 @@ fn frames_that_the_log_has_not_taken_for_too_long_are_dropped_and_counted() {
     assert_eq!(farm.first_arrivals(1), (100..110).collect::<Vec<_>>());
 }
 
+/// Some are dropped; the next is sent, and the power goes.
+fn stays_dropped_when_the_power_goes(mut farm: Farm, frames: u64) {
+    // After so many failures it tries with a single frame.
+    let tries = farm.remote.calls() + 20;
+    until("the sender to be cautious", || tries <= farm.remote.calls());
+    farm.remote.be(Mood::Once);
+    until("some to be sent", || !farm.remote.arrived().is_empty());
+    farm.cut_power();
+    farm.remote.be(Mood::Well);
+    farm.until_empty();
+    let dropped = farm.count("animov_spool_dropped_frames_total", &[]);
+    assert_eq!(farm.first_arrivals(1), (dropped..frames).collect::<Vec<_>>());
+}
+
 #[test]
-fn what_was_dropped_stays_dropped_when_the_power_goes() {
-    let by_size = |farm: &mut Farm| {
-        farm.append_next(1, 400);
-        farm.spool.finish(Duration::ZERO);
-        farm.options.bytes_max = 20_000;
-        farm.begin(connected(&farm.remote));
-        until("the first to be dropped", || farm.spool.waiting() < 400);
-    };
-    let by_age = |farm: &mut Farm| {
-        farm.append_next(1, 100);
-        farm.clock.advance(Duration::from_hours(8 * 24));
-        farm.append_next(1, 10);
-        until("the first to be dropped", || farm.spool.waiting() == 10);
-    };
-    let bounds: [(fn(&mut Farm), u64); 2] = [(by_size, 400), (by_age, 110)];
-    for (drop_some, frames) in bounds {
-        let mut farm = Farm::new(narrow());
-        farm.remote.be(Mood::Away);
-        drop_some(&mut farm);
-        // After so many failures it tries with a single frame.
-        let tries = farm.remote.calls() + 20;
-        until("the sender to be cautious", || tries <= farm.remote.calls());
-        farm.remote.be(Mood::Once);
-        until("some to be sent", || !farm.remote.arrived().is_empty());
-        farm.cut_power();
-        farm.remote.be(Mood::Well);
-        farm.until_empty();
-        let dropped = farm.count("animov_spool_dropped_frames_total", &[]);
-        assert_eq!(farm.first_arrivals(1), (dropped..frames).collect::<Vec<_>>());
-    }
+fn what_had_no_room_stays_dropped_when_the_power_goes() {
+    let mut farm = Farm::new(narrow());
+    farm.remote.be(Mood::Away);
+    farm.append_next(1, 400);
+    farm.spool.finish(Duration::ZERO);
+    farm.options.bytes_max = 20_000;
+    farm.begin(connected(&farm.remote));
+    until("the first to be dropped", || farm.spool.waiting() < 400);
+    stays_dropped_when_the_power_goes(farm, 400);
+}
+
+#[test]
+fn what_was_too_old_stays_dropped_when_the_power_goes() {
+    let mut farm = farm();
+    farm.remote.be(Mood::Away);
+    farm.append_next(1, 100);
+    farm.clock.advance(Duration::from_hours(8 * 24));
+    farm.append_next(1, 10);
+    until("the first to be dropped", || farm.spool.waiting() == 10);
+    stays_dropped_when_the_power_goes(farm, 110);
 }
 
 #[test]
