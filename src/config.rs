@@ -56,8 +56,8 @@ pub(crate) struct SiteConfig {
     /// What people call the farm.
     pub(crate) name: String,
 
-    /// Folder of the log and the tables, unless `log.dir` and `state.path` say
-    /// otherwise.
+    /// Folder of the log, the spool and the tables, unless `log.dir`,
+    /// `publish.spool.dir` and `state.path` say otherwise.
     pub(crate) state_dir: PathBuf,
 }
 
@@ -139,15 +139,16 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(wrong)?;
         // The crates know nothing of the state folder: what the file does not
         // name itself is there.
-        let said: toml::Table = toml::from_str(text).map_err(wrong)?;
-        let says = |section: &str, key: &str| {
-            said.get(section).and_then(|section| section.get(key)).is_some()
-        };
+        let said = toml::Value::Table(toml::from_str(text).map_err(wrong)?);
+        let says = |place: &str| place.split('.').try_fold(&said, |at, key| at.get(key)).is_some();
         let dir = config.site.state_dir.clone();
-        if !says("log", "dir") {
+        if !says("log.dir") {
             config.log.dir = dir.join("log");
         }
-        if !says("state", "path") {
+        if !says("publish.spool.dir") {
+            config.publish.spool.dir = dir.join("spool");
+        }
+        if !says("state.path") {
             config.state.path = dir.join("state.sqlite");
         }
         Ok(config)
@@ -167,10 +168,11 @@ impl Config {
         }
     }
 
-    /// Has the log and the tables in `dir`.
+    /// Has the log, the spool and the tables in `dir`.
     pub(crate) fn move_to(&mut self, dir: &Path) {
         self.site.state_dir = dir.to_owned();
         self.log.dir = dir.join("log");
+        self.publish.spool.dir = dir.join("spool");
         self.state.path = dir.join("state.sqlite");
     }
 

@@ -2,7 +2,7 @@
 //! `[[camera]]`, `[detector]`, `[[herd]]` and `[publish]` of `animov.toml`.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::input::{Input, InvalidInput};
 use crate::publish::PublishOptions;
 use crate::sample::Cadence;
 use crate::simulate::{HerdRun, HerdSpec};
+use crate::spool::{SpoolOptions, WhenFull};
 
 /// Everything that produces frames.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -217,6 +218,53 @@ pub struct PublishConfig {
     /// How long to go on trying when the process ends. Default: "10s".
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+
+    /// `[publish.spool]`
+    pub spool: SpoolConfig,
+}
+
+/// `[publish.spool]`: where frames wait while a log on a server is away. The embedded
+/// log needs no spool and has none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolConfig {
+    /// Folder. Default: `spool` in `site.state_dir`, "animov-data/spool".
+    pub dir: PathBuf,
+
+    /// Bytes on the disk, at most; then `when_full` decides. At least 16777216 (16
+    /// MiB). Default: 4294967296 (4 GiB), which is two days of 64 cameras that show a
+    /// dozen animals each second.
+    pub bytes_max: NonZeroU64,
+
+    /// Frames that the log has not taken for so long are dropped, and counted. Default:
+    /// "7days".
+    #[serde(with = "humantime_serde")]
+    pub age_max: Duration,
+
+    /// What happens when there is no more room: "`drop_oldest`" drops the oldest frames
+    /// and counts them; "wait" takes no more: recordings wait, and live cameras lose
+    /// new pictures instead of old frames. Default: "`drop_oldest`".
+    pub when_full: WhenFull,
+
+    /// How long the log may take for an append before its frames are spooled. Default:
+    /// "2s".
+    #[serde(with = "humantime_serde")]
+    pub log_timeout: Duration,
+}
+
+/// The least that a spool may take on the disk, bytes.
+pub const SPOOL_BYTES_MIN: u64 = 16 << 20;
+
+impl Default for SpoolConfig {
+    fn default() -> SpoolConfig {
+        SpoolConfig {
+            dir: "animov-data/spool".into(),
+            bytes_max: NonZeroU64::new(4 << 30).unwrap_or(NonZeroU64::MIN),
+            age_max: Duration::from_hours(7 * 24),
+            when_full: WhenFull::default(),
+            log_timeout: Duration::from_secs(2),
+        }
+    }
 }
 
 impl Default for PublishConfig {
@@ -229,6 +277,7 @@ impl Default for PublishConfig {
             backoff_first: options.backoff_first,
             backoff_max: options.backoff_max,
             grace: options.grace,
+            spool: SpoolConfig::default(),
         }
     }
 }
@@ -262,6 +311,12 @@ pub enum ConfigFault {
         "publish.backoff_first is {first:?} but publish.backoff_max is {max:?}: the longest wait must not be the shorter one"
     )]
     Backoff { first: Duration, max: Duration },
+    #[error("publish.spool.bytes_max is {0}; a spool needs {SPOOL_BYTES_MIN} bytes (16 MiB)")]
+    SpoolBytes(NonZeroU64),
+    #[error("publish.spool.age_max is zero: a frame that has to wait would be dropped at once")]
+    SpoolAge,
+    #[error("publish.spool.log_timeout is zero: every frame would be spooled")]
+    SpoolTimeout,
 }
 
 impl ProducersConfig {
@@ -298,6 +353,7 @@ impl ProducersConfig {
         if max < first {
             faults.push(ConfigFault::Backoff { first, max });
         }
+        self.publish.spool.faults(&mut faults);
         faults
     }
 }
@@ -399,6 +455,35 @@ impl From<&PublishConfig> for PublishOptions {
             backoff_first: config.backoff_first,
             backoff_max: config.backoff_max,
             grace: config.grace,
+        }
+    }
+}
+
+impl SpoolConfig {
+    fn faults(&self, faults: &mut Vec<ConfigFault>) {
+        if self.bytes_max.get() < SPOOL_BYTES_MIN {
+            faults.push(ConfigFault::SpoolBytes(self.bytes_max));
+        }
+        if self.age_max.is_zero() {
+            faults.push(ConfigFault::SpoolAge);
+        }
+        if self.log_timeout.is_zero() {
+            faults.push(ConfigFault::SpoolTimeout);
+        }
+    }
+}
+
+impl From<&PublishConfig> for SpoolOptions {
+    fn from(config: &PublishConfig) -> SpoolOptions {
+        let SpoolConfig { dir, bytes_max, age_max, when_full, log_timeout } = config.spool.clone();
+        SpoolOptions {
+            dir,
+            bytes_max: bytes_max.get(),
+            age_max,
+            when_full,
+            log_timeout,
+            backoff_first: config.backoff_first,
+            backoff_max: config.backoff_max,
         }
     }
 }

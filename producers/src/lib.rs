@@ -14,4 +14,5 @@ pub mod pixels;
 pub mod publish;
 pub mod sample;
 pub mod simulate;
+pub mod spool;
 pub mod timeline;

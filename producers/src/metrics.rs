@@ -1,7 +1,7 @@
 //! What the producers count, for Prometheus.
 
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
 use schemas::source::SourceId;
@@ -162,5 +162,80 @@ impl SourceMetrics {
     /// Counts one box of `class`.
     pub(crate) fn detected(&self, class: &str) {
         self.detections.with_label_values(&[self.source.as_str(), class]).inc();
+    }
+}
+
+/// The metrics of a [`Spool`](crate::spool::Spool).
+#[derive(Clone, Debug)]
+pub struct SpoolMetrics {
+    /// Frames that wait in it.
+    pub(crate) frames: IntGauge,
+    /// Bytes that it takes on the disk.
+    pub(crate) bytes: IntGauge,
+    /// Seconds since the oldest frame that waits was spooled.
+    pub(crate) oldest: Gauge,
+    /// 1 while the log takes frames, 0 while it does not.
+    pub(crate) remote_up: IntGauge,
+    pub(crate) spooled: IntCounter,
+    pub(crate) forwarded: IntCounter,
+    pub(crate) set_aside: IntCounter,
+    dropped: IntCounterVec,
+}
+
+impl SpoolMetrics {
+    /// Makes the metrics and registers them.
+    ///
+    /// # Errors
+    ///
+    /// `registry` has metrics of these names already.
+    pub fn register(registry: &Registry) -> Result<SpoolMetrics, Error> {
+        let metrics = SpoolMetrics {
+            frames: IntGauge::new(
+                "animov_spool_frames",
+                "Frames that wait on the disk for the log.",
+            )?,
+            bytes: IntGauge::new("animov_spool_bytes", "Bytes that the spool takes on the disk.")?,
+            oldest: Gauge::new(
+                "animov_spool_oldest_seconds",
+                "How long the oldest frame that waits has been waiting; 0 if none does.",
+            )?,
+            remote_up: IntGauge::new(
+                "animov_spool_remote_up",
+                "1 while the log takes frames, 0 while it does not.",
+            )?,
+            spooled: IntCounter::new(
+                "animov_spool_spooled_frames_total",
+                "Frames that went to the disk because the log did not take them.",
+            )?,
+            forwarded: IntCounter::new(
+                "animov_spool_forwarded_frames_total",
+                "Spooled frames that the log has acknowledged.",
+            )?,
+            set_aside: IntCounter::new(
+                "animov_spool_set_aside_frames_total",
+                "Records that can never be sent: too long for the log, or no frames.",
+            )?,
+            dropped: IntCounterVec::new(
+                Opts::new(
+                    "animov_spool_dropped_frames_total",
+                    "Spooled frames that were dropped unsent, by the bound that was reached.",
+                ),
+                &["source", "bound"],
+            )?,
+        };
+        registry.register(Box::new(metrics.frames.clone()))?;
+        registry.register(Box::new(metrics.bytes.clone()))?;
+        registry.register(Box::new(metrics.oldest.clone()))?;
+        registry.register(Box::new(metrics.remote_up.clone()))?;
+        registry.register(Box::new(metrics.spooled.clone()))?;
+        registry.register(Box::new(metrics.forwarded.clone()))?;
+        registry.register(Box::new(metrics.set_aside.clone()))?;
+        registry.register(Box::new(metrics.dropped.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Frames of `source` that the bound `bound` has dropped.
+    pub(crate) fn dropped(&self, source: SourceId, bound: &str) -> IntCounter {
+        self.dropped.with_label_values(&[source.to_string().as_str(), bound])
     }
 }

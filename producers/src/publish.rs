@@ -1,7 +1,9 @@
 //! Frames to the log: numbered, in order, batched, until the log took them.
 //!
 //! Each source numbers and encodes its own frames ([`SourcePublisher`]); one thread
-//! appends what all of them hand over ([`Publisher`]).
+//! appends what all of them hand over ([`Publisher`]). Before a log on a server stands
+//! a [`Spool`](crate::spool::Spool): then that is the log here, and what is said of
+//! the log is said of this machine's disk.
 //!
 //! # Invariants
 //!

@@ -185,6 +185,21 @@ fn observe_others(
     Ok(Header { id, captured_at, produced_at })
 }
 
+/// Reads whose frame it is and when it was taken, whatever it shows: what follows
+/// is not looked at where that can be left out.
+///
+/// # Errors
+///
+/// The bytes do not begin like a frame; see [`Undecodable`].
+pub fn header(bytes: &[u8], schemas: &Schemas) -> Result<Header, Undecodable> {
+    let (fingerprint, value) = split_fingerprint(bytes)?;
+    if fingerprint == FRAME_FINGERPRINT || fingerprint == COUNTS_FINGERPRINT {
+        return read_header(&mut Wire(value));
+    }
+    let Frame { id, captured_at, produced_at, seen: _ } = decode(bytes, schemas)?;
+    Ok(Header { id, captured_at, produced_at })
+}
+
 /// Reads a frame that takes up all of `bytes`.
 ///
 /// # Errors

@@ -174,6 +174,21 @@ pub trait FrameLog: Send + Sync {
     fn schemas(&self) -> Result<Vec<String>, LogError>;
 }
 
+/// A log whose oldest records can be let go of: what a queue on the disk is made
+/// of.
+pub trait TrimLog: FrameLog {
+    /// Lets go of records of `partition` that lie before `before`, as far as whole
+    /// files can be deleted.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    fn trim(&self, partition: Partition, before: Offset) -> Result<(), LogError>;
+
+    /// Bytes that the log takes on the disk.
+    fn bytes(&self) -> u64;
+}
+
 /// A place in one partition, moving forward.
 pub trait LogReader: Send {
     /// Adds the next records to `batch`, about `records_max` at most; waits up

@@ -51,6 +51,7 @@ fn the_example_shows_every_option() {
         ("api", "[api]"),
         ("detector", "[detector]"),
         ("publish", "[publish]"),
+        ("publish.spool", "[publish.spool]"),
         ("camera", "[[camera]]"),
         ("herd", "[[herd]]"),
     ] {
@@ -78,14 +79,21 @@ fn options_of(opening: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_log_and_the_tables_are_in_the_state_folder_unless_they_are_named() {
+fn what_is_kept_is_in_the_state_folder_unless_it_is_named() {
     let config = parse("site.state_dir = \"/farm\"\nstate.path = \"/other/rows.sqlite\"").unwrap();
     assert_eq!(config.log.dir, Path::new("/farm/log"));
+    assert_eq!(config.publish.spool.dir, Path::new("/farm/spool"));
     assert_eq!(config.state.path, Path::new("/other/rows.sqlite"));
-    let mut config = parse("log.dir = \"animov-data/log\"\nsite.state_dir = \"/farm\"").unwrap();
+    let mut config = parse(
+        "log.dir = \"animov-data/log\"\nsite.state_dir = \"/farm\"\n\
+         publish.spool.dir = \"/disk/spool\"",
+    )
+    .unwrap();
     assert_eq!(config.log.dir, Path::new("animov-data/log"));
+    assert_eq!(config.publish.spool.dir, Path::new("/disk/spool"));
     config.move_to(Path::new("here"));
     assert_eq!(config.log.dir, Path::new("here/log"));
+    assert_eq!(config.publish.spool.dir, Path::new("here/spool"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod oracle;
 mod page;
+mod spool;
 mod support;
 mod tidy;
 mod video;

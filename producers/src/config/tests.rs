@@ -56,6 +56,39 @@ fn what_is_said_is_meant() {
 }
 
 #[test]
+fn a_spool_goes_by_what_is_said_of_it_and_of_publishing() {
+    let config = read(
+        r#"
+        [publish]
+        backoff_max = "1s"
+        [publish.spool]
+        dir = "/disk/spool"
+        bytes_max = 33554432
+        age_max = "1day"
+        when_full = "wait"
+        log_timeout = "500ms"
+        "#,
+    )
+    .unwrap();
+    let options = SpoolOptions::from(&config.publish);
+    assert_eq!(options.segment_bytes().get(), 2 << 20);
+    assert_eq!(
+        options,
+        SpoolOptions {
+            dir: "/disk/spool".into(),
+            bytes_max: 32 << 20,
+            age_max: Duration::from_hours(24),
+            when_full: WhenFull::Wait,
+            log_timeout: Duration::from_millis(500),
+            backoff_first: PublishOptions::default().backoff_first,
+            backoff_max: Duration::from_secs(1),
+        }
+    );
+    let usual = SpoolOptions::from(&PublishConfig::default());
+    assert_eq!((usual.bytes_max, usual.segment_bytes().get()), (4 << 30, 16 << 20));
+}
+
+#[test]
 fn a_wrong_value_is_named_with_its_line() {
     let camera = "[[camera]]\nsource = 1\nurl = \"a.mp4\"\n";
     for (toml, expected) in [
@@ -66,6 +99,8 @@ fn a_wrong_value_is_named_with_its_line() {
         ("[[camera]]\nsource = 0\nurl = \"a\"".to_owned(), "source 0 is not a whole number"),
         ("[[camera]]\nsource = 1".to_owned(), "missing field `url`"),
         ("[publish]\nqueue_frames_max = 0".to_owned(), "nonzero"),
+        ("[publish.spool]\nwhen_full = \"panic\"".to_owned(), "unknown variant `panic`"),
+        ("[publish.spool]\nage_max = 7".to_owned(), "expected"),
     ] {
         let error = read(&toml).unwrap_err();
         assert!(error.contains(expected) && error.contains("line "), "{error}");
@@ -78,6 +113,10 @@ fn rules_between_fields_are_all_reported_at_once() {
         r#"
         [publish]
         backoff_first = "1m"
+        [publish.spool]
+        bytes_max = 1000000
+        age_max = "0s"
+        log_timeout = "0s"
         [[camera]]
         source = 1
         url = "rtsp://${UNSET}@h/"
@@ -106,5 +145,8 @@ fn rules_between_fields_are_all_reported_at_once() {
     herd 1: started_ago and started_at are both set; keep one
     herd 2: sources is empty; name at least one
     publish.backoff_first is 60s but publish.backoff_max is 5s: the longest wait must not be the shorter one
+    publish.spool.bytes_max is 1000000; a spool needs 16777216 bytes (16 MiB)
+    publish.spool.age_max is zero: a frame that has to wait would be dropped at once
+    publish.spool.log_timeout is zero: every frame would be spooled
     ");
 }

@@ -15,4 +15,5 @@ mod cameras;
 mod clips;
 mod models;
 mod rtsp;
+mod spool;
 mod support;

@@ -205,9 +205,10 @@ proptest! {
         prop_assert_eq!(decode(&bytes, &Schemas::builtin()), Ok(frame.clone()));
 
         let mut told = Tally::default();
-        let header = observe(&bytes, &Schemas::builtin(), &mut told).unwrap();
+        let observed = observe(&bytes, &Schemas::builtin(), &mut told).unwrap();
+        prop_assert_eq!(header(&bytes, &Schemas::builtin()), Ok(observed));
         let Frame { id, captured_at, produced_at, seen } = &frame;
-        prop_assert_eq!(header, Header { id: *id, captured_at: *captured_at, produced_at: *produced_at });
+        prop_assert_eq!(observed, Header { id: *id, captured_at: *captured_at, produced_at: *produced_at });
         prop_assert_eq!(told.0, tally(seen).0);
 
         let mut two = [bytes.clone(), bytes].concat();
@@ -252,8 +253,9 @@ proptest! {
                 prop_assert_eq!(&ours, &frame);
             }
             let mut told = Tally::default();
-            observe(&bytes, &schemas(), &mut told).unwrap();
+            let observed = observe(&bytes, &schemas(), &mut told).unwrap();
             prop_assert_eq!(told.0, tally(&frame.seen).0);
+            prop_assert_eq!(header(&bytes, &schemas()), Ok(observed));
             // A program of that other version, reading through apache-avro.
             for reader in [OLDER.to_owned(), current(), newer()] {
                 let Value::Record(fields) = read(&bytes, &writer, &reader) else { unreachable!() };
@@ -277,6 +279,7 @@ proptest! {
         let observed = observe(&changed, &schemas(), &mut Tolerant);
         // Class names, and classes named twice, are the observer's to judge.
         prop_assert!(decoded.is_err() || observed.is_ok());
+        prop_assert!(observed.is_err() || header(&changed, &schemas()) == observed);
     }
 
     #[test]
@@ -286,6 +289,7 @@ proptest! {
         let bytes = [&MARKER[..], &fingerprint[index], &bytes].concat();
         _ = decode(&bytes, &schemas());
         _ = observe(&bytes, &schemas(), &mut Tolerant);
+        _ = header(&bytes, &schemas());
     }
 }
 

@@ -5,8 +5,8 @@
 //! - An append is acknowledged when its bytes are on the disk, and readers see
 //!   it then and not before.
 //! - An acknowledged record keeps its offset for ever, and is only ever deleted
-//!   by [`Segments::retain`], whole segments at a time, oldest first, never
-//!   beyond what was committed.
+//!   by [`Segments::retain`] or [`TrimLog::trim`], whole segments at a time,
+//!   oldest first, never beyond what was committed.
 //! - One process writes, held by a lock; any number may read.
 //! - Every file is a valid Avro object-container file, also while it grows.
 //! - Memory is flat: it depends on the configuration, not on the log's length.
@@ -24,11 +24,12 @@ mod scan;
 mod writer;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use schemas::log::{Bounds, FrameLog, LogError, LogId, LogReader, Offset, Partition};
+use schemas::log::{Bounds, FrameLog, LogError, LogId, LogReader, Offset, Partition, TrimLog};
 use schemas::source::SourceId;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 
@@ -136,7 +137,7 @@ impl Segments {
 
     /// Deletes the oldest segments of `partition` that exceed the configured
     /// bytes or age and hold only records before `committed`; returns how many.
-    /// The newest segment always stays. Nothing else ever deletes a record.
+    /// The newest segment always stays.
     ///
     /// # Errors
     ///
@@ -234,5 +235,22 @@ impl FrameLog for Segments {
             texts.extend(part.headers()?.into_iter().flat_map(|header| header.schemas));
         }
         Ok(texts.into_iter().collect())
+    }
+}
+
+impl TrimLog for Segments {
+    /// Deletes segments that hold only records before `before`; the newest segment
+    /// always stays.
+    fn trim(&self, partition: Partition, before: Offset) -> Result<(), LogError> {
+        let everything = SegmentsConfig { retention_bytes: NonZeroU64::MIN, ..self.config.clone() };
+        self.part(partition)?.retain(&everything, before)?;
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        let segments = |part: &Arc<Part>| -> u64 {
+            part.view().segments.iter().map(|segment| segment.bytes).sum()
+        };
+        self.partitions.iter().map(segments).sum()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apache_avro::types::Value;
-use schemas::log::{Batch, FrameLog, LogError, Offset, ReadEnd};
+use schemas::log::{Batch, FrameLog, LogError, Offset, ReadEnd, TrimLog};
 use schemas::time::{Clock, UnixMillis};
 use sinks::config::SegmentsConfig;
 use sinks::log::segments::Segments;
@@ -137,6 +137,26 @@ fn retention_deletes_by_bytes_also_after_reopening() {
     assert_eq!(log.retain(ONLY, Offset(10)).unwrap(), 6);
     assert_eq!(log.retain(ONLY, Offset(10)).unwrap(), 0);
     assert_eq!(texts(&log).len(), 4);
+}
+
+#[test]
+fn a_queue_lets_go_of_what_is_done_with_whatever_its_age_and_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = SetClock::at(0);
+    let log = ten_segments(dir.path(), &SegmentsConfig::default(), &clock);
+    let on_disk = || {
+        let lengths = files(dir.path()).into_iter().map(|file| file.metadata().unwrap().len());
+        lengths.sum::<u64>()
+    };
+    assert_eq!(log.bytes(), on_disk());
+    log.trim(ONLY, Offset(0)).unwrap();
+    assert_eq!(files(dir.path()).len(), 10);
+    log.trim(ONLY, Offset(4)).unwrap();
+    assert_eq!(log.bounds(ONLY).unwrap().low, Offset(4));
+    assert_eq!((files(dir.path()).len(), log.bytes()), (6, on_disk()));
+    log.trim(ONLY, Offset(10)).unwrap();
+    assert_eq!(texts(&log), [(9, "9".to_owned())], "the newest always stays");
+    assert_eq!(log.bytes(), on_disk());
 }
 
 #[test]
