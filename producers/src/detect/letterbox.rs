@@ -8,6 +8,9 @@
 //! bilinear one. It reads two rows of the picture for each row of the input,
 //! so its cost is the input's and not the picture's.
 
+mod bilinear;
+
+use crate::detect::letterbox::bilinear::{Bilinear, Pixel};
 use crate::pixels::{Pixels, index};
 
 /// Width and height, pixels.
@@ -135,62 +138,19 @@ impl Letterbox {
     }
 }
 
-/// Bits of a weight: `OpenCV`'s `INTER_RESIZE_COEF_BITS`.
-const WEIGHT_ONE: f32 = 2048.0;
-
 /// Scales pictures of one size into the planes of one input, without allocating.
 #[derive(Clone, Debug)]
 pub struct Resampler {
     letterbox: Letterbox,
     format: InputFormat,
-    columns: Vec<Column>,
-    rows: Vec<Row>,
-    /// Two rows of the picture, scaled to the input's width, plane by plane.
-    scaled: [Vec<i16>; 2],
-}
-
-/// One column of the scaled picture: two neighbours and their weights.
-#[derive(Clone, Copy, Debug)]
-struct Column {
-    /// Byte of the left neighbour in its row; the right one follows it.
-    byte: usize,
-    weights: [i16; 2],
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    neighbours: [usize; 2],
-    weights: [i16; 2],
+    bilinear: Bilinear,
 }
 
 impl Resampler {
     /// For pictures of size `picture`, which are at least 2 x 2.
     pub fn new(picture: Size, format: InputFormat) -> Resampler {
         let letterbox = Letterbox::new(picture, format.size, format.placement);
-        let Size { width, height } = letterbox.scaled;
-        let columns = neighbours(picture.width, width)
-            .map(|(left, into)| match left {
-                // Beyond the edges the edge goes on.
-                left if left < 0 => Column { byte: 0, weights: [weight(1.0), 0] },
-                left => {
-                    let (left, last) = (left.unsigned_abs(), picture.width - 2);
-                    match left <= last {
-                        true => Column { byte: 3 * index(left), weights: weights(into) },
-                        false => Column { byte: 3 * index(last), weights: [0, weight(1.0)] },
-                    }
-                }
-            })
-            .collect();
-        let last = i64::from(picture.height) - 1;
-        let row = |at: i32| usize::try_from(i64::from(at).clamp(0, last)).unwrap_or(0);
-        let rows = neighbours(picture.height, height)
-            .map(|(upper, into)| Row {
-                neighbours: [row(upper), row(upper + 1)],
-                weights: weights(into),
-            })
-            .collect();
-        let scaled = vec![0; 3 * index(width)];
-        Resampler { letterbox, format, columns, rows, scaled: [scaled.clone(), scaled] }
+        Resampler { letterbox, format, bilinear: Bilinear::new(picture, letterbox.scaled) }
     }
 
     pub fn letterbox(&self) -> &Letterbox {
@@ -224,94 +184,35 @@ impl Resampler {
         let plane = index(width) * index(height);
         assert_eq!(tensor.len(), 3 * plane, "the tensor is not the model's input");
 
-        let Letterbox { left, top, scaled: Size { width: across, .. }, .. } = self.letterbox;
-        let across = index(across);
-        let mut held = [None; 2];
-        for (y, row) in self.rows.iter().enumerate() {
-            for (slot, neighbour) in row.neighbours.into_iter().enumerate() {
-                if held[slot] == Some(neighbour) {
-                    continue;
-                }
-                if slot == 0 && held[1] == Some(neighbour) {
-                    // What was the lower neighbour is the upper one now.
-                    let [upper, lower] = &mut self.scaled;
-                    std::mem::swap(upper, lower);
-                    held.swap(0, 1);
-                    continue;
-                }
-                scale_row(picture.row(neighbour), &self.columns, &mut self.scaled[slot]);
-                held[slot] = Some(neighbour);
-            }
-            let at = (index(top) + y) * index(width) + index(left);
-            let planes =
-                self.scaled[0].chunks_exact(across).zip(self.scaled[1].chunks_exact(across));
-            for (channel, (upper, lower)) in planes.enumerate() {
-                let channel = match self.format.channels {
-                    Channels::Rgb => channel,
-                    Channels::Bgr => 2 - channel,
-                };
-                let out = &mut tensor[channel * plane + at..][..across];
-                match self.format.range {
-                    Range::Byte => blend(upper, lower, row.weights, out, |byte| byte),
-                    Range::Unit => blend(upper, lower, row.weights, out, |byte| byte / 255.0),
-                }
-            }
-        }
-    }
-}
-
-/// For each pixel of a side scaled `from` … `to`: the neighbour before its centre,
-/// and how far it lies towards the next one.
-#[expect(clippy::as_conversions, reason = "OpenCV's own arithmetic; a side is far below 2^24")]
-fn neighbours(from: u32, to: u32) -> impl Iterator<Item = (i32, f32)> {
-    let scale = f64::from(from) / f64::from(to);
-    (0..to).map(move |at| {
-        let centre = ((f64::from(at) + 0.5) * scale - 0.5) as f32;
-        (centre.floor() as i32, centre - centre.floor())
-    })
-}
-
-fn weights(into: f32) -> [i16; 2] {
-    [weight(1.0 - into), weight(into)]
-}
-
-#[expect(clippy::as_conversions, reason = "from 0 to 2048")]
-fn weight(part: f32) -> i16 {
-    (part * WEIGHT_ONE).round_ties_even() as i16
-}
-
-/// Scales one row of packed RGB to three planes, one after the other; each value
-/// is 128 times the pixel's.
-#[expect(clippy::as_conversions, reason = "255 * 2048 / 16 fits, and a cast vectorises")]
-fn scale_row(row: &[u8], columns: &[Column], out: &mut [i16]) {
-    let (red, rest) = out.split_at_mut(columns.len());
-    let (green, blue) = rest.split_at_mut(columns.len());
-    let planes = red.iter_mut().zip(green).zip(blue);
-    for (column, ((red, green), blue)) in columns.iter().zip(planes) {
-        let [w0, w1] = column.weights.map(i32::from);
-        let Some(&[r0, g0, b0, r1, g1, b1]) = row[column.byte..].first_chunk::<6>() else {
-            unreachable!("a column beyond its row")
+        let (first, rest) = tensor.split_at_mut(plane);
+        let (second, third) = rest.split_at_mut(plane);
+        let [red, green, blue] = match self.format.channels {
+            Channels::Rgb => [first, second, third],
+            Channels::Bgr => [third, second, first],
         };
-        let mix = |a: u8, b: u8| ((i32::from(a) * w0 + i32::from(b) * w1) >> 4) as i16;
-        (*red, *green, *blue) = (mix(r0, r1), mix(g0, g1), mix(b0, b1));
+        let Letterbox { left, top, .. } = self.letterbox;
+        let range = self.format.range;
+        self.bilinear.scale(picture, |y, pixels| {
+            let at = (index(top) + y) * index(width) + index(left);
+            let row = at..at + pixels.len();
+            let planes = [&mut red[row.clone()], &mut green[row.clone()], &mut blue[row]];
+            match range {
+                Range::Byte => spread(pixels, planes, |byte| byte),
+                Range::Unit => spread(pixels, planes, |byte| byte / 255.0),
+            }
+        });
     }
 }
 
-/// Mixes two scaled rows into pixels.
+/// Spreads packed pixels over a row of each plane.
 #[inline]
-#[expect(clippy::as_conversions, reason = "at most 1020, and the cast makes it one instruction")]
-fn blend(
-    upper: &[i16],
-    lower: &[i16],
-    weights: [i16; 2],
-    out: &mut [f32],
-    map: impl Fn(f32) -> f32,
-) {
-    let [w0, w1] = weights.map(i32::from);
-    let high = |value: i16, weight: i32| ((i32::from(value) * weight) >> 16) as i16;
-    for ((upper, lower), out) in upper.iter().zip(lower).zip(out) {
-        let byte = (high(*upper, w0) + high(*lower, w1) + 2) >> 2;
-        *out = map(f32::from(byte));
+#[expect(clippy::as_conversions, reason = "one byte is wanted of each shift")]
+fn spread(pixels: &[Pixel], [red, green, blue]: [&mut [f32]; 3], map: impl Fn(f32) -> f32) {
+    for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+        // Shifted out of the whole, the bytes come apart in vector registers.
+        let pixel = u32::from_le_bytes(*pixel);
+        let channel = |bits: u32| map(f32::from((pixel >> bits) as u8));
+        (*red, *green, *blue) = (channel(0), channel(8), channel(16));
     }
 }
 

@@ -6,66 +6,8 @@ fn size(width: u32, height: u32) -> Size {
     Size { width, height }
 }
 
-/// A picture whose every byte differs from its neighbours.
-fn pattern(size: Size) -> Vec<u8> {
-    let value = |x: u32, y: u32, c: u32| (x * 37 + y * 91 + c * 53 + (x * y) % 17 * 11) % 256;
-    (0..size.height)
-        .flat_map(|y| (0..size.width).flat_map(move |x| (0..3).map(move |c| value(x, y, c))))
-        .map(|value| u8::try_from(value).unwrap())
-        .collect()
-}
-
 fn input(size: Size, placement: Placement, channels: Channels, range: Range) -> InputFormat {
     InputFormat { size, placement, channels, range }
-}
-
-/// The pattern stretched over all of an input, as packed bytes again.
-fn stretched(from: Size, to: Size) -> Vec<u8> {
-    let mut tensor = vec![0.0; index(to.width) * index(to.height) * 3];
-    let bytes = pattern(from);
-    let picture = Pixels::new(from.width, from.height, 3 * index(from.width), &bytes).unwrap();
-    stretching(from, to).scale(&picture, &mut tensor);
-    let plane = index(to.width) * index(to.height);
-    (0..plane)
-        .flat_map(|at| (0..3).map(move |c| c * plane + at))
-        .map(|at| byte(tensor[at]))
-        .collect()
-}
-
-/// A scaler that does not keep proportions, as `OpenCV`'s `resize` does not.
-fn stretching(from: Size, to: Size) -> Resampler {
-    let format = input(to, Placement::TopLeft, Channels::Rgb, Range::Byte);
-    let square = |from: u32, to: u32| {
-        Resampler::new(size(from, from), InputFormat { size: size(to, to), ..format })
-    };
-    let (wide, tall) = (square(from.width, to.width), square(from.height, to.height));
-    let letterbox = Letterbox { picture: from, scaled: to, ..wide.letterbox };
-    Resampler { letterbox, format, columns: wide.columns, rows: tall.rows, scaled: wide.scaled }
-}
-
-#[expect(clippy::as_conversions, reason = "a whole number from 0 to 255")]
-fn byte(value: f32) -> u8 {
-    assert!((0.0..=255.0).contains(&value) && value.fract() == 0.0, "{value}");
-    value as u8
-}
-
-fn weighted(bytes: &[u8]) -> u64 {
-    (1..).zip(bytes).map(|(at, byte): (u64, _)| at * u64::from(*byte)).sum()
-}
-
-/// The expected figures are those of `OpenCV` 4.12's `resize(.., INTER_LINEAR)`.
-#[test]
-fn scaling_is_that_of_opencv() {
-    let small = stretched(size(7, 5), size(4, 3));
-    assert_eq!(
-        small,
-        [
-            45, 99, 151, 117, 159, 137, 113, 155, 208, 174, 120, 109, 204, 161, 54, 51, 104, 157,
-            155, 208, 37, 98, 55, 108, 106, 160, 149, 71, 114, 92, 132, 174, 78, 146, 146, 92
-        ]
-    );
-    assert_eq!(weighted(&stretched(size(5, 4), size(9, 7))), 2_200_642);
-    assert_eq!(weighted(&stretched(size(64, 48), size(13, 9))), 8_045_186);
 }
 
 #[test]
