@@ -1,4 +1,7 @@
-//! `[log]` and `[state]` in `animov.toml`. Every field has a default.
+//! `[log]`, `[state]` and `[snapshots]` in `animov.toml`. Every field has a
+//! default.
+
+mod snapshots;
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -6,6 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use snapshots::{
+    InvalidMongoUrl, MONGO_PASSWORD_ENV, MongoConfig, MongoUrl, SnapshotsConfig, SnapshotsKind,
+};
 
 /// `[log]`: where frames are kept until, and after, they are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -6,5 +6,6 @@
 mod child;
 mod conformance;
 mod segments;
+mod snapshots;
 mod sqlite;
 mod tmpfs;

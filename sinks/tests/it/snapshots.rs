@@ -1,0 +1,3 @@
+//! What each store of snapshots promises, and what it promises beyond the seam.
+
+mod sqlite;
