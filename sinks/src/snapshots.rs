@@ -2,4 +2,5 @@
 //! [`SnapshotStore`](schemas::snapshot::SnapshotStore), and their retention.
 
 pub mod janitor;
+pub mod mongo;
 pub mod sqlite;
