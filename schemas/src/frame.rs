@@ -91,6 +91,8 @@ pub struct Picture {
     pub height: u32,
     pub model: Model,
     pub detections: Vec<Detection>,
+    /// The picture itself, which few frames carry.
+    pub image: Option<Jpeg>,
 }
 
 /// Which model looked.
@@ -207,7 +209,7 @@ pub(crate) fn check_box(confidence: f32, [x, y, w, h]: [f32; 4]) -> Result<(), F
 }
 
 /// Whether `bytes` can be a [`Jpeg`].
-fn check_image(bytes: &[u8]) -> Result<(), FrameFault> {
+pub(crate) fn check_image(bytes: &[u8]) -> Result<(), FrameFault> {
     if IMAGE_BYTES_MAX < bytes.len() {
         return Err(FrameFault::ImageBytes(bytes.len()));
     }

@@ -11,7 +11,7 @@
 use serde_json::Value;
 
 use crate::commit::StoreError;
-use crate::frame::{Detection, FrameId, Jpeg, Model};
+use crate::frame::{Detection, Frame, FrameId, Jpeg, Model, Picture, Seen};
 use crate::source::SourceId;
 use crate::time::UnixMillis;
 
@@ -30,6 +30,17 @@ pub struct Snapshot {
     pub detections: Vec<Detection>,
     /// The picture; none where it was not asked for, or never kept.
     pub image: Option<Jpeg>,
+}
+
+impl Snapshot {
+    /// The snapshot that a frame carries, if it does.
+    pub fn of(frame: Frame) -> Option<Snapshot> {
+        let Frame { id, captured_at, produced_at: _, seen } = frame;
+        let Seen::Detections(picture) = seen else { return None };
+        let Picture { width, height, model, detections, image } = picture;
+        image.as_ref()?;
+        Some(Snapshot { id, captured_at, width, height, model, detections, image })
+    }
 }
 
 /// One record of a store, as far as it can be read.
