@@ -41,6 +41,11 @@ impl Snapshot {
         image.as_ref()?;
         Some(Snapshot { id, captured_at, width, height, model, detections, image })
     }
+
+    /// Length of the image.
+    pub fn bytes(&self) -> usize {
+        self.image.as_ref().map_or(0, |image| image.bytes().len())
+    }
 }
 
 /// One record of a store, as far as it can be read.

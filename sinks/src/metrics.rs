@@ -7,6 +7,7 @@ use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
+use schemas::snapshot::Snapshot;
 
 /// From 0.1 ms, a fast disk's sync, to 6.5 s, a broken one's.
 const SYNC_BUCKETS: (f64, f64, usize) = (0.0001, 2.0, 17);
@@ -194,9 +195,16 @@ impl SnapshotMetrics {
         self.put_seconds.start_timer()
     }
 
-    pub(crate) fn kept(&self, snapshots: u64, bytes: u64) {
-        self.kept_total.inc_by(snapshots);
-        self.kept_bytes_total.inc_by(bytes);
+    /// Counts snapshots that were new; returns how many.
+    pub(crate) fn kept<'a>(&self, snapshots: impl Iterator<Item = &'a Snapshot>) -> u64 {
+        let (mut kept, mut bytes) = (0, 0);
+        for snapshot in snapshots {
+            kept += 1;
+            bytes += snapshot.bytes();
+        }
+        self.kept_total.inc_by(kept);
+        self.kept_bytes_total.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        kept
     }
 
     pub(crate) fn deleted_by_age(&self, snapshots: u64) {

@@ -153,15 +153,8 @@ impl SnapshotStore for MongoSnapshots {
             Err(failed) => duplicates(failed)
                 .map_err(|failed| store_error("keep snapshots in", &self.at, failed))?,
         };
-        let (mut kept, mut bytes) = (0, 0);
-        for (place, snapshot) in snapshots.iter().enumerate() {
-            if !known.contains(&place) {
-                kept += 1;
-                bytes += snapshot.image.as_ref().map_or(0, |image| length(image.bytes()));
-            }
-        }
-        self.metrics.kept(kept, bytes);
-        Ok(kept)
+        let new = snapshots.iter().enumerate().filter(|(place, _)| !known.contains(place));
+        Ok(self.metrics.kept(new.map(|(_, snapshot)| snapshot)))
     }
 
     fn get(&self, id: &FrameId) -> Result<Option<Record>, StoreError> {
@@ -332,8 +325,4 @@ fn log_in(options: &mut ClientOptions, password: Option<&str>, at: &str) -> Resu
         }
     }
     Ok(())
-}
-
-fn length(image: &[u8]) -> u64 {
-    u64::try_from(image.len()).unwrap_or(u64::MAX)
 }

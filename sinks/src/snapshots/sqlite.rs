@@ -202,20 +202,17 @@ impl SqliteSnapshots {
 impl SnapshotStore for SqliteSnapshots {
     fn put(&self, snapshots: &[Snapshot]) -> Result<u64, StoreError> {
         let _timer = self.metrics.put_timer();
-        let (kept, bytes) = self.write("keep snapshots in", |connection| {
+        let new = self.write("keep snapshots in", |connection| {
             let mut insert = connection.prepare_cached(INSERT)?;
-            let (mut kept, mut bytes) = (0, 0);
+            let mut new = Vec::new();
             for snapshot in snapshots {
-                let image = snapshot.image.as_ref().map_or(&[][..], Jpeg::bytes);
-                if 0 < insert_one(&mut insert, snapshot, image)? {
-                    kept += 1;
-                    bytes += to_int(image.len());
+                if 0 < insert_one(&mut insert, snapshot)? {
+                    new.push(snapshot);
                 }
             }
-            Ok((kept, bytes))
+            Ok(new)
         })?;
-        self.metrics.kept(kept, bytes);
-        Ok(kept)
+        Ok(self.metrics.kept(new.into_iter()))
     }
 
     fn get(&self, id: &FrameId) -> Result<Option<Record>, StoreError> {
@@ -301,9 +298,8 @@ fn stored_bytes(connection: &Connection) -> rusqlite::Result<u64> {
 fn insert_one(
     insert: &mut rusqlite::Statement<'_>,
     snapshot: &Snapshot,
-    image: &[u8],
 ) -> rusqlite::Result<usize> {
-    let Snapshot { id, captured_at, width, height, model, detections, image: _ } = snapshot;
+    let Snapshot { id, captured_at, width, height, model, detections, image } = snapshot;
     let detections = serde_json::to_string(detections)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     insert.execute(params![
@@ -315,8 +311,8 @@ fn insert_one(
         &*model.name,
         &*model.hash,
         detections,
-        Int(to_int(image.len())),
-        image,
+        Int(to_int(snapshot.bytes())),
+        image.as_ref().map_or(&[][..], Jpeg::bytes),
     ])
 }
 

@@ -39,7 +39,6 @@ pub(super) fn of(snapshot: &Snapshot) -> Document {
     if let Some(image) = image {
         element.insert("frame", STANDARD.encode(image.bytes()));
     }
-    let bytes = image.as_ref().map_or(0, |image| image.bytes().len());
     doc! {
         "_id": id.to_string(),
         "source": id.source.get(),
@@ -49,7 +48,7 @@ pub(super) fn of(snapshot: &Snapshot) -> Document {
         "width": i64::from(*width),
         "height": i64::from(*height),
         "model": {"name": &*model.name, "hash": &*model.hash},
-        "bytes": whole(bytes),
+        "bytes": whole(snapshot.bytes()),
         "data": [element],
     }
 }
