@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn a_password_in_a_line_is_hidden_and_nothing_else() {
         for (line, shown) in [
-            ("url = \"mysql://a:b\u{e4}@c@db:3306/x\" # x", "url = \"mysql://a:****@db:3306/x\" # x"),
+            (
+                "url = \"mysql://a:b\u{e4}@c@db:3306/x\" # x",
+                "url = \"mysql://a:****@db:3306/x\" # x",
+            ),
             ("url = 'rtsp://a:pw@cam/1'", "url = 'rtsp://a:**@cam/1'"),
             ("url = \"mysql://a@db:3306/x\"", "url = \"mysql://a@db:3306/x\""),
             ("url = \"http://cam:80/a\" # me@home", "url = \"http://cam:80/a\" # me@home"),
