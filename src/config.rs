@@ -4,8 +4,8 @@
 //!
 //! - A value that cannot be is refused where it stands, with line and column;
 //!   rules between fields are all told at once.
-//! - No secret is in the file: the API's token and the cameras' passwords come
-//!   from the environment.
+//! - No secret is in the file: the API's token and the passwords of cameras and
+//!   servers come from the environment.
 //! - `animov.example.toml` shows every option with its default; a test keeps it
 //!   so.
 
@@ -21,7 +21,7 @@ use schemas::metric::MetricRules;
 use schemas::source::SourceId;
 use schemas::window::Calendar;
 use serde::{Deserialize, Deserializer};
-use sinks::config::{KafkaSecrets, LogConfig, LogKind, StateConfig};
+use sinks::config::{KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, StateConfig};
 
 pub(crate) use error::ConfigError;
 
@@ -37,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) pipeline: PipelineConfig,
     pub(crate) log: LogConfig,
     pub(crate) state: StateConfig,
+    pub(crate) snapshots: SnapshotsConfig,
     pub(crate) api: api::ApiConfig,
     pub(crate) detector: DetectorConfig,
     pub(crate) publish: PublishConfig,
@@ -56,8 +57,8 @@ pub(crate) struct SiteConfig {
     /// What people call the farm.
     pub(crate) name: String,
 
-    /// Folder of the log, the spool and the tables, unless `log.dir`,
-    /// `publish.spool.dir` and `state.path` say otherwise.
+    /// Folder of the log, the spool, the tables and the snapshots, unless `log.dir`,
+    /// `publish.spool.dir`, `state.path` and `snapshots.path` say otherwise.
     pub(crate) state_dir: PathBuf,
 }
 
@@ -151,6 +152,9 @@ impl Config {
         if !says("state.path") {
             config.state.path = dir.join("state.sqlite");
         }
+        if !says("snapshots.path") {
+            config.snapshots.path = dir.join("snapshots.sqlite");
+        }
         Ok(config)
     }
 
@@ -168,12 +172,13 @@ impl Config {
         }
     }
 
-    /// Has the log, the spool and the tables in `dir`.
+    /// Has the log, the spool, the tables and the snapshots in `dir`.
     pub(crate) fn move_to(&mut self, dir: &Path) {
         self.site.state_dir = dir.to_owned();
         self.log.dir = dir.join("log");
         self.publish.spool.dir = dir.join("spool");
         self.state.path = dir.join("state.sqlite");
+        self.snapshots.path = dir.join("snapshots.sqlite");
     }
 
     /// What produces frames.

@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use rustc_hash::FxHashMap;
-use schemas::commit::{Commit, Ledger, Parked, PartitionAdvance, Place, SourceChange, SourceState};
+use schemas::commit::{Commit, Ledger, PartitionAdvance, Place, SourceChange, SourceState};
 use schemas::log::{LogId, Offset, Partition};
+use schemas::snapshot::Snapshot;
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -259,17 +260,18 @@ fn commit(
                 break; // Not closed: another worker may still have changes.
             }
             let (epoch, changes) = first.remove_entry();
-            deliver(ClosedEpoch { epoch, commit: gather(changes, &owned) });
+            let (commit, snapshots) = gather(changes, &owned);
+            deliver(ClosedEpoch { epoch, commit, snapshots });
         }
     });
 }
 
-/// What the changes of one epoch come to.
-fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
+/// What the changes of one epoch come to, and the snapshots to keep before.
+fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> (Commit, Vec<Snapshot>) {
     let mut commit = Commit::default();
     let mut advances = BTreeMap::<usize, (Offset, Offset)>::new();
     let mut ledgers = BTreeMap::<usize, Ledger>::new();
-    let mut parked: Vec<Parked> = Vec::new();
+    let mut snapshots = Vec::new();
     for Local(change) in changes {
         match change {
             Change::Nothing => {}
@@ -281,21 +283,22 @@ fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
                     ..Ledger::default()
                 });
             }
-            Change::Advance { input, advance: Advance { from, to, read, parked: aside } } => {
+            Change::Advance { input, advance } => {
+                let Advance { from, to, read, parked, snapshots: pictures } = advance;
                 let (first, last) = advances.entry(input).or_insert((from, to));
                 *first = from.min(*first);
                 *last = to.max(*last);
                 ledgers.entry(input).or_default().add(&Ledger {
                     read,
-                    parked: widen(aside.len()),
+                    parked: widen(parked.len()),
                     gap: (to.0 - from.0) - read,
                     ..Ledger::default()
                 });
-                parked.extend(aside);
+                commit.parked.extend(parked);
+                snapshots.extend(pictures);
             }
         }
     }
-    commit.parked = parked;
     commit.partitions = advances
         .into_iter()
         .map(|(input, (from, to))| {
@@ -304,7 +307,7 @@ fn gather(changes: Vec<Local<Change>>, owned: &[Owned]) -> Commit {
             PartitionAdvance { log, partition, owner_epoch, from, to, ledger }
         })
         .collect();
-    commit
+    (commit, snapshots)
 }
 
 pub(crate) fn widen(number: usize) -> u64 {
@@ -333,8 +336,13 @@ mod tests {
                 input
             });
             let advance = |from, to| {
-                let advance =
-                    Advance { from: Offset(from), to: Offset(to), read: to - from, parked: vec![] };
+                let advance = Advance {
+                    from: Offset(from),
+                    to: Offset(to),
+                    read: to - from,
+                    parked: vec![],
+                    snapshots: vec![],
+                };
                 Local(Change::Advance { input: 0, advance })
             };
             let steps = |worker: &mut timely::worker::Worker| {

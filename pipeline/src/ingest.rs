@@ -10,6 +10,7 @@ use schemas::avro::{self, Header, Observer, Schemas, Undecodable};
 use schemas::commit::{ParkReason, Parked};
 use schemas::frame::{ANIMALS_MAX, CLASSES_MAX, FrameFault, FrameId};
 use schemas::log::{Batch, FrameLog, LogError, Offset, Partition, ReadEnd, Record};
+use schemas::snapshot::Snapshot;
 use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
 use schemas::time::UnixMillis;
@@ -131,6 +132,8 @@ pub(crate) struct Advance {
     pub(crate) to: Offset,
     pub(crate) read: u64,
     pub(crate) parked: Vec<Parked>,
+    /// Those that frames carried, also frames that were counted before.
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 /// Reads one partition until it is told to stop, or to its end.
@@ -141,6 +144,8 @@ pub(crate) struct Ingest {
     pub(crate) names: Arc<Names>,
     pub(crate) skew_bound: Duration,
     pub(crate) workers: usize,
+    /// Whether snapshots are taken out of the frames that carry them.
+    pub(crate) snapshots: bool,
     pub(crate) until_caught_up: bool,
     pub(crate) stop: Stop,
     pub(crate) to: Sender<Ingested>,
@@ -212,7 +217,8 @@ impl Ingest {
         let expected = Frames { run_length: self.run_length, ..Frames::default() };
         let mut frames = vec![expected; self.workers];
         let (from, mut parked, mut learnt) = (self.next, Vec::new(), false);
-        let mut seen = Shown { classes, hint: 0, counts: Vec::new() };
+        let mut snapshots = Vec::new();
+        let mut seen = Shown { classes, hint: 0, counts: Vec::new(), pictured: false };
         for record in batch.records() {
             self.next = record.offset.next();
             let mut taken = self.observe(&record, schemas, &mut seen);
@@ -228,6 +234,11 @@ impl Ingest {
                 Ok(Header { id, captured_at, produced_at: _ }) => {
                     let worker = worker_of(id.source, self.workers);
                     frames[worker].push(id, captured_at, record.appended_at, &seen);
+                    if seen.pictured && self.snapshots {
+                        // It was read a moment ago, so it can be read again.
+                        let frame = avro::decode(record.value, schemas).ok();
+                        snapshots.extend(frame.and_then(Snapshot::of));
+                    }
                 }
                 Err(Refused { reason, detail }) => parked.push(Parked {
                     log: self.log.identity(),
@@ -244,7 +255,8 @@ impl Ingest {
         self.run_length = (batch.len() / runs.max(1) + 1).min(RUN_LENGTH_MAX);
         let read = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         self.progress.read(read);
-        let advance = (0 < read).then_some(Advance { from, to: self.next, read, parked });
+        let advance =
+            (0 < read).then_some(Advance { from, to: self.next, read, parked, snapshots });
         Ok(Ingested { frames, advance, caught_up: None })
     }
 
@@ -324,12 +336,15 @@ struct Shown<'a> {
     hint: usize,
     /// By class, each once.
     counts: Vec<(ClassId, u16)>,
+    /// Whether the frame carries its picture.
+    pictured: bool,
 }
 
 impl Shown<'_> {
     fn begin(&mut self) {
         self.hint = 0;
         self.counts.clear();
+        self.pictured = false;
     }
 
     #[inline]
@@ -365,6 +380,9 @@ impl Observer for Shown<'_> {
         // At most `ANIMALS_MAX`, which the reader has checked.
         self.counts.push((class, u16::try_from(animals).unwrap_or(u16::MAX)));
         Ok(())
+    }
+    fn image(&mut self, _jpeg: &[u8]) {
+        self.pictured = true;
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use schemas::commit::{CommitError, Place, Shape, StateStore, StoreError};
 use schemas::log::{Bounds as LogBounds, FrameLog, LogError, LogId, Offset, Partition};
+use schemas::snapshot::SnapshotStore;
 use schemas::stop::Stop;
 use schemas::window::{Calendar, UnknownZone};
 
@@ -65,6 +66,8 @@ pub enum End {
 pub struct Job {
     pub inputs: Vec<Input>,
     pub store: Arc<dyn StateStore>,
+    /// Where the pictures go that frames carry; without it they are passed over.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
     pub shape: Shape,
     pub config: PipelineConfig,
     pub end: End,
@@ -85,6 +88,8 @@ pub enum PipelineError {
     Store(#[from] StoreError),
     #[error("could not commit")]
     Commit(#[from] CommitError),
+    #[error("could not keep snapshots")]
+    Snapshots(#[source] StoreError),
     #[error("could not read the log")]
     Log(#[from] LogError),
     #[error("partition {partition} of log {log} is given twice; each is read once")]
@@ -189,6 +194,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
                 names: Arc::clone(&shared.names),
                 skew_bound: config.skew_bound,
                 workers: config.workers.get(),
+                snapshots: job.snapshots.is_some(),
                 until_caught_up: job.end == End::CaughtUp,
                 stop: stop.clone(),
                 to,
@@ -200,8 +206,9 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
         }
         let (store, epochs, progress) = (&*job.store, &*epochs, &*job.progress);
         let stop = &stop;
+        let album = job.snapshots.as_deref();
         let committer =
-            scope.spawn(move || committer::run(&to_commit, store, epochs, progress, stop));
+            scope.spawn(move || committer::run(&to_commit, store, album, epochs, progress, stop));
         let stepped = step(receivers, shared);
         let committed = committer.join().map_err(panicked)?;
         let mut read = Ok(());

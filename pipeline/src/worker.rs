@@ -6,6 +6,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
+use schemas::snapshot::Snapshot;
 use schemas::time::{UnixMillis, millis};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
@@ -132,7 +133,8 @@ pub(crate) type Inputs = Vec<(usize, Receiver<Ingested>)>;
 /// time to write like so many.
 const MINUTE_WEIGHT: usize = 25;
 
-/// What a frame takes up while its epoch is open: parked bytes weigh by it.
+/// What a frame takes up while its epoch is open: parked bytes and those of
+/// pictures weigh by it.
 const FRAME_BYTES: usize = 64;
 
 /// How often silence is looked at.
@@ -252,7 +254,9 @@ fn enter(
     }
     if let Some(advance) = advance {
         let parked: usize = advance.parked.iter().map(|parked| parked.bytes.len()).sum();
-        entered += widen(advance.parked.len() + parked / FRAME_BYTES).max(1);
+        let pictures: usize = advance.snapshots.iter().map(Snapshot::bytes).sum();
+        let records = advance.parked.len() + advance.snapshots.len();
+        entered += widen(records + (parked + pictures) / FRAME_BYTES).max(1);
         to.send(Local(Read::Advance { input, advance }));
     }
     epochs.note(input, caught_up);

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
+use image::imageops::thumbnail;
 use image::{ExtendedColorType, Rgb, RgbImage};
-use schemas::frame::Detection;
+use schemas::frame::{Detection, Jpeg};
 
 use crate::pixels::{Pixels, index};
 
@@ -30,6 +31,25 @@ const QUALITY: u8 = 85;
 /// A side is longer than JPEG allows, 65535 pixels.
 pub fn jpeg(pixels: &Pixels<'_>) -> Result<Vec<u8>, AnnotateError> {
     encode(&copy(pixels))
+}
+
+/// `pixels` as a frame carries them: a picture that is too long is halved until
+/// it is not.
+///
+/// # Errors
+///
+/// A side is longer than JPEG allows, 65535 pixels.
+pub fn snapshot(pixels: &Pixels<'_>) -> Result<Jpeg, AnnotateError> {
+    let mut picture = copy(pixels);
+    loop {
+        let bytes = encode(&picture)?;
+        // It begins like a JPEG, so all that can be wrong with it is its length.
+        if let Ok(image) = Jpeg::try_from(bytes.as_slice()) {
+            return Ok(image);
+        }
+        let (width, height) = picture.dimensions();
+        picture = thumbnail(&picture, width.div_ceil(2), height.div_ceil(2));
+    }
 }
 
 /// `pixels` with `detections` drawn onto them, as JPEG.
@@ -181,6 +201,8 @@ fn write(picture: &mut RgbImage, from: (u32, u32), text: &str, scale: u32, colou
 
 #[cfg(test)]
 mod tests {
+    use schemas::frame::IMAGE_BYTES_MAX;
+
     use super::*;
 
     fn detection(x: f32, y: f32, w: f32, h: f32) -> Detection {
@@ -227,6 +249,26 @@ mod tests {
         for (x, y) in [(75, 70), (10, 10), (150, 70), (75, 97)] {
             assert!(!changed(x, y), "{x}, {y} is no edge");
         }
+    }
+
+    #[test]
+    fn a_picture_that_is_too_long_for_a_frame_is_halved_until_it_is_not() {
+        // Noise, which no encoder makes short.
+        let mut state = 1_u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        };
+        let noise: Vec<u8> = (0..2001 * 1001 * 3).map(|_| noise()).collect();
+        let pixels = Pixels::new(2001, 1001, 6003, &noise).unwrap();
+        assert!(IMAGE_BYTES_MAX < jpeg(&pixels).unwrap().len());
+        let kept = snapshot(&pixels).unwrap();
+        let small = image::load_from_memory(kept.bytes()).unwrap();
+        assert_eq!((small.width(), small.height()), (1001, 501));
+
+        let grey = vec![90_u8; 200 * 100 * 3];
+        let pixels = Pixels::new(200, 100, 600, &grey).unwrap();
+        assert_eq!(snapshot(&pixels).unwrap().bytes(), jpeg(&pixels).unwrap());
     }
 
     #[test]

@@ -11,15 +11,17 @@
 //! - Event time does not go back within a session, and is never ahead of the clock.
 //! - Told to stop, the thread ends within a second, whatever it waits for.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use schemas::frame::{Detection, Frame, Picture, Seen};
+use schemas::frame::{Detection, Frame, Jpeg, Picture, Seen};
 use schemas::source::SourceId;
 use schemas::stop::Stop;
 use schemas::time::{Clock, UnixMillis};
 
+use crate::annotate;
 use crate::decode::{DecodeError, DecodeOptions, Decoder};
 use crate::detect::{DetectError, Detector};
 use crate::error::SourceError;
@@ -36,6 +38,9 @@ pub struct Camera {
     pub source: SourceId,
     pub input: Input,
     pub every: Cadence,
+    /// Event time from one picture that its frame carries to the next; zero for
+    /// none.
+    pub snapshot_every: Duration,
     pub keyframes_only: bool,
     /// Event time of a file's first picture. Without it: when the file says that it
     /// was recorded, else the moment it is opened.
@@ -134,6 +139,7 @@ pub fn run(
         camera,
         around,
         sampler: Sampler::new(camera.every),
+        snapshots: snapshots(camera),
         began_at: None,
         last_at: UnixMillis::MIN,
         live: LiveClock::default(),
@@ -153,6 +159,8 @@ struct Running<'a> {
     camera: &'a Camera,
     around: &'a Surroundings,
     sampler: Sampler,
+    /// Which frames carry their picture; none if no frame does.
+    snapshots: Option<Sampler>,
     /// Event time of the very first picture.
     began_at: Option<UnixMillis>,
     last_at: UnixMillis,
@@ -291,6 +299,7 @@ impl Running<'_> {
             // The clock was set back: begin to count anew.
             self.began_at = None;
             self.sampler = Sampler::new(self.camera.every);
+            self.snapshots = snapshots(self.camera);
         }
         self.last_at = captured_at;
         let began_at = *self.began_at.get_or_insert(captured_at);
@@ -316,6 +325,7 @@ impl Running<'_> {
             height: pixels.height(),
             model: detector.model().clone(),
             detections: std::mem::take(&mut self.found),
+            image: self.snapshot(captured_at, &pixels),
         });
         let published = publisher.publish(captured_at, seen)?;
         if let (Some(frame), Some(watcher)) = (published, &self.around.watcher) {
@@ -323,4 +333,23 @@ impl Running<'_> {
         }
         Ok(())
     }
+    /// The picture itself, if its time has come.
+    fn snapshot(&mut self, captured_at: UnixMillis, pixels: &Pixels<'_>) -> Option<Jpeg> {
+        let since_began = captured_at.since(self.began_at?);
+        if !self.snapshots.as_mut()?.takes(since_began) {
+            return None;
+        }
+        // What was found in it counts all the same.
+        annotate::snapshot(pixels)
+            .inspect_err(|error| {
+                tracing::warn!(source = %self.camera.source, %error, "frame goes without its picture");
+            })
+            .ok()
+    }
+}
+
+/// Chooses the frames that carry their picture.
+fn snapshots(camera: &Camera) -> Option<Sampler> {
+    let millis = u64::try_from(camera.snapshot_every.as_millis()).ok()?;
+    Some(Sampler::new(Cadence::Every(NonZeroU64::new(millis)?)))
 }

@@ -19,6 +19,10 @@ use crate::sample::Cadence;
 use crate::simulate::{HerdRun, HerdSpec};
 use crate::spool::{SpoolOptions, WhenFull};
 
+/// Frames that carry pictures are many times longer than others: how often there
+/// may be one.
+const SNAPSHOT_EVERY_MIN: Duration = Duration::from_secs(10);
+
 /// Everything that produces frames.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -52,6 +56,12 @@ pub struct CameraConfig {
     /// picture. Default: "1s".
     #[serde(default, deserialize_with = "cadence")]
     pub every: Cadence,
+
+    /// Event time from one frame that carries its picture, for the snapshots, to
+    /// the next: at least 10 s, or "0s" for never. The first frame does. Default:
+    /// "15m".
+    #[serde(default = "default_snapshot_every", with = "humantime_serde")]
+    pub snapshot_every: Duration,
 
     /// Another model than the detector's, a file. Default: the detector's.
     #[serde(default)]
@@ -297,6 +307,11 @@ pub enum ConfigFault {
     RepeatsNetwork(SourceId),
     #[error("camera {0} has silence_max = 0: it would be lost at once")]
     NoSilence(SourceId),
+    #[error(
+        "camera {camera} has snapshot_every = {every:?}: pictures would fill memory and disks; \
+         at least 10s, or 0s for none"
+    )]
+    SnapshotsTooOften { camera: SourceId, every: Duration },
     #[error("herd {0}: sources is empty; name at least one")]
     NoSources(usize),
     #[error("herd {herd}: {animals} animals; a frame shows at most {ANIMALS_MAX}")]
@@ -345,6 +360,10 @@ impl ProducersConfig {
             if camera.silence_max.is_zero() {
                 faults.push(ConfigFault::NoSilence(source));
             }
+            let every = camera.snapshot_every;
+            if !every.is_zero() && every < SNAPSHOT_EVERY_MIN {
+                faults.push(ConfigFault::SnapshotsTooOften { camera: source, every });
+            }
         }
         for (number, herd) in (1..).zip(&self.herd) {
             herd.faults(number, &mut faults);
@@ -378,6 +397,7 @@ impl CameraConfig {
             source: self.source,
             input: self.url.expanded(variable)?,
             every: self.every,
+            snapshot_every: self.snapshot_every,
             keyframes_only: self.keyframes_only,
             started_at: self.started_at,
             repeat: self.repeat,
@@ -486,6 +506,10 @@ impl From<&PublishConfig> for SpoolOptions {
             backoff_max: config.backoff_max,
         }
     }
+}
+
+fn default_snapshot_every() -> Duration {
+    Duration::from_mins(15)
 }
 
 fn default_silence() -> Duration {

@@ -146,7 +146,13 @@ impl Herd {
             visible.map(|(_, animal)| self.box_of(animal, at)).collect();
         detections.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
         let (width, height) = PICTURE;
-        Seen::Detections(Picture { width, height, model: self.model.clone(), detections })
+        Seen::Detections(Picture {
+            width,
+            height,
+            model: self.model.clone(),
+            detections,
+            image: None,
+        })
     }
 
     /// Frames of counts, one each `every` from `started_at` on, without an end: the

@@ -3,9 +3,9 @@
 //!
 //! # Invariants
 //!
-//! - The two schemas of this version are read by hand, in place; every other
-//!   version is read by its own schema, once that is [registered](Schemas::register).
-//!   Both ways give the same frame.
+//! - The schemas of this version, and that of frames before they had images, are
+//!   read by hand, in place; every other version is read by its own schema, once
+//!   that is [registered](Schemas::register). Both ways give the same frame.
 //! - Whatever the bytes are, reading them ends in a value or an
 //!   [`Undecodable`]: no panic, no allocation that the bytes only claim to need.
 
@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use crate::commit::ParkReason;
 use crate::frame::{
-    ANIMALS_MAX, CLASSES_MAX, Detection, Frame, FrameFault, FrameId, Model, Picture, Seen,
-    check_box, check_class,
+    ANIMALS_MAX, CLASSES_MAX, Detection, Frame, FrameFault, FrameId, Jpeg, Model, Picture, Seen,
+    check_box, check_class, check_image,
 };
 use crate::source::{SessionId, SourceId};
 use crate::time::UnixMillis;
@@ -31,7 +31,10 @@ pub const FRAME_SCHEMA: &str = include_str!("../avro/frame.avsc");
 pub const COUNTS_SCHEMA: &str = include_str!("../avro/counts.avsc");
 
 /// CRC-64-AVRO of [`FRAME_SCHEMA`]'s canonical form, as on the wire.
-const FRAME_FINGERPRINT: [u8; 8] = [93, 153, 211, 181, 30, 18, 6, 121];
+const FRAME_FINGERPRINT: [u8; 8] = [200, 8, 161, 49, 95, 2, 123, 90];
+
+/// The same of `frame-1.avsc`: [`FRAME_SCHEMA`] before it had the image.
+const FRAME_1_FINGERPRINT: [u8; 8] = [93, 153, 211, 181, 30, 18, 6, 121];
 
 /// CRC-64-AVRO of [`COUNTS_SCHEMA`]'s canonical form, as on the wire.
 const COUNTS_FINGERPRINT: [u8; 8] = [179, 250, 31, 142, 228, 184, 108, 5];
@@ -69,7 +72,7 @@ impl Undecodable {
 /// The writer schemas that can be read.
 #[derive(Clone, Default)]
 pub struct Schemas {
-    /// Other than this version's two, by fingerprint.
+    /// Other than those that are read by hand, by fingerprint.
     others: HashMap<[u8; 8], Arc<serde_avro_fast::Schema>>,
 }
 
@@ -94,7 +97,8 @@ impl Schemas {
         let schema: serde_avro_fast::Schema =
             json.parse().map_err(|error| InvalidSchema(format!("{error}")))?;
         let fingerprint = *schema.rabin_fingerprint();
-        if fingerprint != FRAME_FINGERPRINT && fingerprint != COUNTS_FINGERPRINT {
+        let by_hand = [FRAME_FINGERPRINT, FRAME_1_FINGERPRINT, COUNTS_FINGERPRINT];
+        if !by_hand.contains(&fingerprint) {
             self.others.insert(fingerprint, Arc::new(schema));
         }
         Ok(())
@@ -127,6 +131,10 @@ pub trait Observer {
     ///
     /// The frame cannot be counted.
     fn count_of(&mut self, class: &[u8], animals: u32) -> Result<(), FrameFault>;
+
+    /// The picture itself as JPEG, after all boxes; few frames carry it, and who
+    /// only counts passes it over.
+    fn image(&mut self, _jpeg: &[u8]) {}
 }
 
 /// Reads what the pipeline needs of a frame, without building it.
@@ -160,13 +168,18 @@ fn observe_others(
     observer: &mut impl Observer,
 ) -> Result<Header, Undecodable> {
     let (fingerprint, value) = split_fingerprint(bytes)?;
-    if fingerprint == FRAME_FINGERPRINT {
+    if fingerprint == FRAME_FINGERPRINT || fingerprint == FRAME_1_FINGERPRINT {
         let mut wire = Wire(value);
         let header = read_header(&mut wire)?;
         read_size(&mut wire)?;
         wire.string()?;
         wire.string()?;
         read_boxes(&mut wire, |class, _, _| observer.box_of(class))?;
+        if fingerprint == FRAME_FINGERPRINT
+            && let Some(jpeg) = read_image(&mut wire)?
+        {
+            observer.image(jpeg);
+        }
         wire.end()?;
         return Ok(header);
     }
@@ -176,6 +189,9 @@ fn observe_others(
     match &frame.seen {
         Seen::Detections(picture) => {
             picture.detections.iter().try_for_each(|d| observer.box_of(d.class.as_bytes()))?;
+            if let Some(image) = &picture.image {
+                observer.image(image.bytes());
+            }
         }
         Seen::Counts(counts) => {
             counts.iter().try_for_each(|(class, n)| observer.count_of(class.as_bytes(), *n))?;
@@ -219,9 +235,9 @@ pub fn decode(mut bytes: &[u8], schemas: &Schemas) -> Result<Frame, Undecodable>
 pub fn decode_prefix(bytes: &mut &[u8], schemas: &Schemas) -> Result<Frame, Undecodable> {
     let (fingerprint, value) = split_fingerprint(bytes)?;
     let (frame, rest) = match fingerprint {
-        FRAME_FINGERPRINT => {
+        FRAME_FINGERPRINT | FRAME_1_FINGERPRINT => {
             let mut wire = Wire(value);
-            (read_frame(&mut wire)?, wire.0)
+            (read_frame(&mut wire, fingerprint == FRAME_FINGERPRINT)?, wire.0)
         }
         COUNTS_FINGERPRINT => {
             let mut wire = Wire(value);
@@ -260,6 +276,7 @@ pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
                 }
             }
             wire::end_blocks(out);
+            wire::write_optional_bytes(picture.image.as_ref().map(Jpeg::bytes), out);
         }
         Seen::Counts(counts) => {
             let counts = counts.iter().map(|(class, animals)| (&**class, *animals));
@@ -390,7 +407,14 @@ fn read_counts_frame(wire: &mut Wire<'_>) -> Result<Frame, Undecodable> {
     Ok(Frame { id, captured_at, produced_at, seen: Seen::Counts(counts) })
 }
 
-fn read_frame(wire: &mut Wire<'_>) -> Result<Frame, Undecodable> {
+/// The picture itself, if the frame carries it.
+fn read_image<'a>(wire: &mut Wire<'a>) -> Result<Option<&'a [u8]>, Undecodable> {
+    let Some(jpeg) = wire.optional_bytes()? else { return Ok(None) };
+    check_image(jpeg)?;
+    Ok(Some(jpeg))
+}
+
+fn read_frame(wire: &mut Wire<'_>, has_image: bool) -> Result<Frame, Undecodable> {
     let Header { id, captured_at, produced_at } = read_header(wire)?;
     let (width, height) = read_size(wire)?;
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Undecodable::Damaged);
@@ -400,7 +424,11 @@ fn read_frame(wire: &mut Wire<'_>) -> Result<Frame, Undecodable> {
         detections.push(Detection { class: name(class)?, confidence, x, y, w, h });
         Ok(())
     })?;
-    let seen = Seen::Detections(Picture { width, height, model, detections });
+    let image = match has_image {
+        true => read_image(wire)?.map(Jpeg::try_from).transpose()?,
+        false => None,
+    };
+    let seen = Seen::Detections(Picture { width, height, model, detections, image });
     Ok(Frame { id, captured_at, produced_at, seen })
 }
 

@@ -455,7 +455,7 @@ pub trait StateStore: Send + Sync {
     fn parked(&self, limit: u32) -> Result<Vec<Parked>, StoreError>;
 }
 
-/// What can go wrong with the tables.
+/// What can go wrong with the tables, or the snapshots.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("could not {doing} {at}")]
@@ -467,6 +467,10 @@ pub enum StoreError {
 
     #[error("no room left to write {at}; free some space, nothing that was committed is lost")]
     Full { at: String, source: Box<dyn std::error::Error + Send + Sync> },
+
+    /// The server is there, and says no: somebody has to change something.
+    #[error("{at} refuses: {what}; {hint}")]
+    Refused { at: String, what: String, hint: String },
 
     #[error("{at} is damaged: {what}")]
     Damaged { at: String, what: String },
@@ -495,7 +499,8 @@ impl StoreError {
     pub fn may_succeed_later(&self) -> bool {
         match self {
             StoreError::Unreachable { .. } | StoreError::Full { .. } => true,
-            StoreError::Damaged { .. }
+            StoreError::Refused { .. }
+            | StoreError::Damaged { .. }
             | StoreError::OtherShape { .. }
             | StoreError::SchemaVersion { .. } => false,
         }

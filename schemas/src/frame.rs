@@ -1,5 +1,7 @@
 //! One sampled picture, as published.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,13 @@ pub const ANIMALS_MAX: u32 = 1024;
 /// Most classes that one frame may show.
 pub const CLASSES_MAX: usize = 256;
 
+/// Most bytes that a picture may have as JPEG. With every box that a frame may
+/// have it still fits into the megabyte that Kafka takes by default.
+pub const IMAGE_BYTES_MAX: usize = 768 << 10;
+
 /// What identifies a frame: it is counted once, however often it arrives.
+///
+/// As text: `1/c0a8…/42`, which is a path in a URL too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrameId {
     pub source: SourceId,
@@ -25,6 +33,34 @@ pub struct FrameId {
     pub session: SessionId,
     /// 0, 1, 2 … within the session.
     pub seq: u64,
+}
+
+impl fmt::Display for FrameId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FrameId { source, session, seq } = self;
+        write!(f, "{source}/{session}/{seq}")
+    }
+}
+
+/// A text that names no frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a frame's id: source/session/seq")]
+pub struct InvalidFrameId(String);
+
+impl FromStr for FrameId {
+    type Err = InvalidFrameId;
+
+    /// Reads the text of an id, and no other way to write it.
+    fn from_str(text: &str) -> Result<FrameId, InvalidFrameId> {
+        let read = || {
+            let (source, rest) = text.split_once('/')?;
+            let (session, seq) = rest.split_once('/')?;
+            let (source, session) = (source.parse().ok()?, session.parse().ok()?);
+            Some(FrameId { source, session, seq: seq.parse().ok()? })
+        };
+        let id = read().filter(|id| id.to_string() == text);
+        id.ok_or_else(|| InvalidFrameId(text.to_owned()))
+    }
 }
 
 /// One sampled frame.
@@ -55,6 +91,8 @@ pub struct Picture {
     pub height: u32,
     pub model: Model,
     pub detections: Vec<Detection>,
+    /// The picture itself, which few frames carry.
+    pub image: Option<Jpeg>,
 }
 
 /// Which model looked.
@@ -76,6 +114,36 @@ pub struct Detection {
     pub y: f32,
     pub w: f32,
     pub h: f32,
+}
+
+/// A picture as JPEG. Clones share the bytes.
+///
+/// Invariant: begins as one does, and has at most [`IMAGE_BYTES_MAX`] bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Jpeg(Arc<[u8]>);
+
+/// What every JPEG begins with: the start of the image, and of the first marker.
+const JPEG_BEGINS: [u8; 3] = [0xFF, 0xD8, 0xFF];
+
+impl Jpeg {
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for Jpeg {
+    type Error = FrameFault;
+
+    fn try_from(bytes: &[u8]) -> Result<Jpeg, FrameFault> {
+        check_image(bytes)?;
+        Ok(Jpeg(bytes.into()))
+    }
+}
+
+impl fmt::Debug for Jpeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jpeg({} bytes)", self.0.len())
+    }
 }
 
 /// Why a frame cannot be counted although it could be read.
@@ -103,6 +171,10 @@ pub enum FrameFault {
     Box(f32, f32, f32, f32),
     #[error("a picture of {0} x {1} pixels")]
     Size(i64, i64),
+    #[error("an image of {0} bytes; at most {IMAGE_BYTES_MAX}")]
+    ImageBytes(usize),
+    #[error("an image that is no JPEG")]
+    ImageFormat,
 }
 
 /// How far a box may reach over the picture's edge, as a fraction: rounding of
@@ -134,6 +206,14 @@ pub(crate) fn check_box(confidence: f32, [x, y, w, h]: [f32; 4]) -> Result<(), F
         return Err(FrameFault::Box(x, y, w, h));
     }
     Ok(())
+}
+
+/// Whether `bytes` can be a [`Jpeg`].
+pub(crate) fn check_image(bytes: &[u8]) -> Result<(), FrameFault> {
+    if IMAGE_BYTES_MAX < bytes.len() {
+        return Err(FrameFault::ImageBytes(bytes.len()));
+    }
+    if bytes.starts_with(&JPEG_BEGINS) { Ok(()) } else { Err(FrameFault::ImageFormat) }
 }
 
 /// Whether `class` can be a metric's name.
@@ -176,6 +256,47 @@ impl Frame {
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_shown_and_in_no_other_way() {
+        let session = SessionId::derived_from(b"a run");
+        for seq in [0, 42, u64::MAX] {
+            let id = FrameId { source: SourceId::try_from(7).unwrap(), session, seq };
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        let upper = session.to_string().to_uppercase();
+        for text in [
+            String::new(),
+            "7".to_owned(),
+            format!("7/{session}"),
+            format!("0/{session}/1"),
+            format!("07/{session}/1"),
+            format!("7/{upper}/1"),
+            format!("7/{session}/+1"),
+            format!("7/{session}/1/"),
+        ] {
+            assert_eq!(text.parse::<FrameId>(), Err(InvalidFrameId(text)));
+        }
+    }
+
+    #[test]
+    fn an_image_begins_like_a_jpeg_and_has_an_end() {
+        let mut bytes = JPEG_BEGINS.to_vec();
+        bytes.resize(IMAGE_BYTES_MAX, 0);
+        let image = Jpeg::try_from(bytes.as_slice()).unwrap();
+        assert_eq!(image.bytes(), bytes);
+        assert_eq!(format!("{image:?}"), "Jpeg(786432 bytes)");
+        bytes.push(0);
+        assert_eq!(Jpeg::try_from(&bytes[..]), Err(FrameFault::ImageBytes(IMAGE_BYTES_MAX + 1)));
+        for bytes in [&b""[..], b"\x89PNG", &JPEG_BEGINS[..2]] {
+            assert_eq!(Jpeg::try_from(bytes), Err(FrameFault::ImageFormat));
         }
     }
 }

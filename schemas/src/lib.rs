@@ -6,6 +6,7 @@ pub mod frame;
 pub mod intervals;
 pub mod log;
 pub mod metric;
+pub mod snapshot;
 pub mod source;
 pub mod stats;
 pub mod stop;

@@ -1,4 +1,7 @@
-//! `[log]` and `[state]` in `animov.toml`. Every field has a default.
+//! `[log]`, `[state]` and `[snapshots]` in `animov.toml`. Every field has a
+//! default.
+
+mod snapshots;
 
 mod kafka;
 
@@ -10,6 +13,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use kafka::{Compression, KafkaConfig, KafkaFault, KafkaSecrets, SaslMechanism, Security};
+pub use snapshots::{
+    InvalidMongoUrl, MONGO_PASSWORD_ENV, MongoConfig, MongoUrl, SnapshotsConfig, SnapshotsKind,
+};
 
 /// `[log]`: where frames are kept until, and after, they are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -3,4 +3,6 @@
 pub mod config;
 pub mod log;
 pub mod metrics;
+pub mod snapshots;
+mod sqlite;
 pub mod state;

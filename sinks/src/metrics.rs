@@ -1,4 +1,4 @@
-//! What log and tables count of themselves, for Prometheus.
+//! What log, tables and snapshots count of themselves, for Prometheus.
 //!
 //! Counting is always on and costs an atomic addition a batch; whoever runs the
 //! process registers the numbers once.
@@ -6,7 +6,10 @@
 mod kafka;
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramTimer, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+use schemas::snapshot::Snapshot;
 
 pub use kafka::KafkaMetrics;
 
@@ -139,6 +142,88 @@ impl StateMetrics {
     }
 }
 
+/// What a store of snapshots, and its janitor, count.
+#[derive(Clone)]
+pub struct SnapshotMetrics {
+    put_seconds: Histogram,
+    kept_total: IntCounter,
+    kept_bytes_total: IntCounter,
+    deleted_total: IntCounterVec,
+    stored_bytes: IntGauge,
+}
+
+impl Default for SnapshotMetrics {
+    fn default() -> SnapshotMetrics {
+        let deleted_total = IntCounterVec::new(
+            Opts::new("animov_snapshots_deleted_total", "Snapshots deleted by retention."),
+            &["reason"],
+        );
+        SnapshotMetrics {
+            put_seconds: seconds(
+                "animov_snapshots_put_seconds",
+                "How long keeping a batch of snapshots took, whether it was kept or not.",
+            ),
+            kept_total: counter("animov_snapshots_kept_total", "Snapshots that were kept."),
+            kept_bytes_total: counter(
+                "animov_snapshots_kept_bytes_total",
+                "Bytes of the images that were kept.",
+            ),
+            deleted_total: deleted_total.expect("our own names are valid"),
+            stored_bytes: IntGauge::new(
+                "animov_snapshots_stored_bytes",
+                "Bytes of all images, as of the last sweep.",
+            )
+            .expect("our own names are valid"),
+        }
+    }
+}
+
+impl SnapshotMetrics {
+    /// Shows the numbers in `registry`.
+    ///
+    /// # Errors
+    ///
+    /// They are registered already.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        let all: [Box<dyn Collector>; 5] = [
+            Box::new(self.put_seconds.clone()),
+            Box::new(self.kept_total.clone()),
+            Box::new(self.kept_bytes_total.clone()),
+            Box::new(self.deleted_total.clone()),
+            Box::new(self.stored_bytes.clone()),
+        ];
+        all.into_iter().try_for_each(|metric| registry.register(metric))
+    }
+
+    pub(crate) fn put_timer(&self) -> HistogramTimer {
+        self.put_seconds.start_timer()
+    }
+
+    /// Counts snapshots that were new; returns how many.
+    pub(crate) fn kept<'a>(&self, snapshots: impl Iterator<Item = &'a Snapshot>) -> u64 {
+        let (mut kept, mut bytes) = (0, 0);
+        for snapshot in snapshots {
+            kept += 1;
+            bytes += snapshot.bytes();
+        }
+        self.kept_total.inc_by(kept);
+        self.kept_bytes_total.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        kept
+    }
+
+    pub(crate) fn deleted_by_age(&self, snapshots: u64) {
+        self.deleted_total.with_label_values(&["age"]).inc_by(snapshots);
+    }
+
+    pub(crate) fn deleted_by_size(&self, snapshots: u64) {
+        self.deleted_total.with_label_values(&["size"]).inc_by(snapshots);
+    }
+
+    pub(crate) fn stored(&self, bytes: u64) {
+        self.stored_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
 fn counter(name: &str, help: &str) -> IntCounter {
     IntCounter::with_opts(Opts::new(name, help)).expect("our own names are valid")
 }
@@ -160,6 +245,7 @@ mod tests {
         LogMetrics::default().register(&registry).unwrap();
         StateMetrics::default().register(&registry).unwrap();
         KafkaMetrics::default().register(&registry).unwrap();
+        SnapshotMetrics::default().register(&registry).unwrap();
         assert!(LogMetrics::default().register(&registry).is_err());
         assert!(registry.gather().iter().all(|family| family.name().starts_with("animov_")));
     }

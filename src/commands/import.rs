@@ -273,6 +273,7 @@ fn job(
         shape: config.shape(),
         config: pipeline,
         end: End::CaughtUp,
+        snapshots: None,
         strays: false,
         stop: stop.clone(),
         progress: Arc::clone(progress),

@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         shape: config.shape(),
         config: pipeline,
         end: End::CaughtUp,
+        snapshots: None,
         strays: false,
         stop: stop.clone(),
         progress: Arc::clone(&progress),

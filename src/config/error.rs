@@ -31,8 +31,44 @@ impl ConfigError {
         let width = span.len().clamp(1, shown.len().saturating_sub(column - 1).max(1));
         let margin = " ".repeat(line.to_string().len());
         let mut told = format!("{}, line {line}, column {column}: {message}\n", path.display());
-        _ = writeln!(told, " {line} | {shown}");
+        _ = writeln!(told, " {line} | {}", without_password(shown));
         _ = write!(told, " {margin} | {}{}", " ".repeat(column - 1), "^".repeat(width));
         ConfigError::Wrong(told)
+    }
+}
+
+/// A line of the file as it may be shown: the password in a URL is hidden, and
+/// everything else stays where it is.
+fn without_password(line: &str) -> String {
+    let hidden = || {
+        let (before, url) = line.split_once("://")?;
+        let end = url.find(['"', '\'', ' ']).unwrap_or(url.len());
+        let (url, behind) = url.split_at_checked(end)?;
+        let (user, place) = url.rsplit_once('@')?;
+        let (user, password) = user.split_once(':')?;
+        let stars = "*".repeat(password.chars().count());
+        Some(format!("{before}://{user}:{stars}@{place}{behind}"))
+    };
+    hidden().unwrap_or_else(|| line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_line_is_hidden_and_nothing_else() {
+        for (line, shown) in [
+            (
+                "url = \"mysql://a:b\u{e4}@c@db:3306/x\" # x",
+                "url = \"mysql://a:****@db:3306/x\" # x",
+            ),
+            ("url = 'rtsp://a:pw@cam/1'", "url = 'rtsp://a:**@cam/1'"),
+            ("url = \"mysql://a@db:3306/x\"", "url = \"mysql://a@db:3306/x\""),
+            ("url = \"http://cam:80/a\" # me@home", "url = \"http://cam:80/a\" # me@home"),
+            ("grace = \"1s\"", "grace = \"1s\""),
+        ] {
+            assert_eq!(without_password(line), shown);
+        }
     }
 }

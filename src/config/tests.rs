@@ -48,6 +48,8 @@ fn the_example_shows_every_option() {
         ("log.segments", "[log.segments]"),
         ("log.kafka", "[log.kafka]"),
         ("state", "[state]"),
+        ("snapshots", "[snapshots]"),
+        ("snapshots.mongo", "[snapshots.mongo]"),
         ("api", "[api]"),
         ("detector", "[detector]"),
         ("publish", "[publish]"),
@@ -83,6 +85,7 @@ fn what_is_kept_is_in_the_state_folder_unless_it_is_named() {
     let config = parse("site.state_dir = \"/farm\"\nstate.path = \"/other/rows.sqlite\"").unwrap();
     assert_eq!(config.log.dir, Path::new("/farm/log"));
     assert_eq!(config.publish.spool.dir, Path::new("/farm/spool"));
+    assert_eq!(config.snapshots.path, Path::new("/farm/snapshots.sqlite"));
     assert_eq!(config.state.path, Path::new("/other/rows.sqlite"));
     let mut config = parse(
         "log.dir = \"animov-data/log\"\nsite.state_dir = \"/farm\"\n\
@@ -94,6 +97,7 @@ fn what_is_kept_is_in_the_state_folder_unless_it_is_named() {
     config.move_to(Path::new("here"));
     assert_eq!(config.log.dir, Path::new("here/log"));
     assert_eq!(config.publish.spool.dir, Path::new("here/spool"));
+    assert_eq!(config.snapshots.path, Path::new("here/snapshots.sqlite"));
 }
 
 #[test]
@@ -133,6 +137,8 @@ fn a_wrong_value_is_refused_where_it_stands() {
         refused("[[camera]]\nsource = 1"),
         refused("[site\nzone = \"UTC\""),
         refused("[log]\ndir = 3"),
+        refused("[snapshots]\nkind = \"files\""),
+        refused("[snapshots.mongo]\nurl = \"mongodb://goat:secret@10.0.0.5\""),
     ];
     insta::assert_snapshot!(told.join("\n\n"));
 }

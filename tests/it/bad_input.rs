@@ -31,6 +31,7 @@ fn frame(seq: u64, captured_at: i64, boxes: Vec<[f32; 5]>) -> Vec<u8> {
         height: 480,
         model: Model { name: "goats.onnx".into(), hash: "0123456789abcdef".into() },
         detections: boxes.into_iter().map(detection).collect(),
+        image: None,
     };
     let frame = Frame {
         id: FrameId {

@@ -13,11 +13,20 @@ const MAY_USE: [(&str, &[&str]); 5] = [
 ];
 
 /// Each foreign library that lives in one place, and the place.
-const LIVES_IN: [(&str, &[&str]); 5] = [
+const LIVES_IN: [(&str, &[&str]); 6] = [
     ("ffmpeg_next", &["producers/src/decode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
-    ("rusqlite", &["sinks/src/state/sqlite.rs", "sinks/src/state/sqlite/"]),
+    ("mongodb::", &["sinks/src/snapshots/mongo.rs", "sinks/src/snapshots/mongo/"]),
+    (
+        "rusqlite",
+        &[
+            "sinks/src/sqlite/",
+            "sinks/src/state/sqlite.rs",
+            "sinks/src/state/sqlite/",
+            "sinks/src/snapshots/sqlite.rs",
+        ],
+    ),
     ("timely::", &["pipeline/src/dataflow.rs", "pipeline/src/worker.rs", "pipeline/src/run.rs"]),
 ];
 

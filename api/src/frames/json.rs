@@ -108,6 +108,7 @@ fn field_of(fault: &FrameFault) -> &'static str {
         | FrameFault::Classes
         | FrameFault::ClassTwice(_) => "counts",
         FrameFault::Size(..) => "width",
+        FrameFault::ImageBytes(_) | FrameFault::ImageFormat => "image",
     }
 }
 
@@ -202,7 +203,7 @@ fn picture(
             in_field(&format!("detections[{at}]{field}"), fault)
         })?;
     }
-    Ok(Picture { width, height, model, detections })
+    Ok(Picture { width, height, model, detections, image: None })
 }
 
 /// A moment in either form.

@@ -136,6 +136,7 @@ async fn one_frame_an_array_and_lines_are_the_same() {
                             h: 0.4,
                         },
                     ],
+                    image: None,
                 },
             ),
         },

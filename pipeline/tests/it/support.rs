@@ -17,6 +17,7 @@ use schemas::intervals::Intervals;
 use schemas::log::{
     Batch, Bounds, FrameLog, LogError, LogId, LogReader, Offset, Partition, ReadEnd, Record,
 };
+use schemas::snapshot::SnapshotStore;
 use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
 use schemas::time::UnixMillis;
@@ -363,6 +364,8 @@ impl StateStore for MemoryStore {
 pub(crate) struct Setup {
     pub(crate) config: PipelineConfig,
     pub(crate) zone: &'static str,
+    /// Where pictures are kept, if they are.
+    pub(crate) snapshots: Option<Arc<dyn SnapshotStore>>,
 }
 
 impl Setup {
@@ -372,6 +375,7 @@ impl Setup {
         Setup {
             config: PipelineConfig { epoch_frames_max, ..PipelineConfig::default() },
             zone: "UTC",
+            snapshots: None,
         }
     }
 
@@ -385,6 +389,7 @@ impl Setup {
         run(&Job {
             inputs: Input::all_of(&log),
             store: Arc::<MemoryStore>::clone(store),
+            snapshots: self.snapshots.clone(),
             shape: Shape { zone: self.zone.to_owned(), metrics: Default::default() },
             config: self.config.clone(),
             end: End::CaughtUp,

@@ -83,6 +83,7 @@ fn what_comes_after_a_while_of_nothing_is_counted() {
         shape: Shape { zone: "UTC".to_owned(), metrics: Default::default() },
         config,
         end: End::Never,
+        snapshots: None,
         strays: true,
         stop: stop.clone(),
         progress: Arc::clone(&progress),

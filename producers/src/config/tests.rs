@@ -33,6 +33,7 @@ fn what_is_said_is_meant() {
         url = "night.mp4"
         model = "night.onnx"
         every = "frame"
+        snapshot_every = "0s"
         started_at = "2026-03-01T20:00:00+01:00"
         repeat = true
         [[herd]]
@@ -48,6 +49,11 @@ fn what_is_said_is_meant() {
     let camera = barn.camera(|_| Some("secret".to_owned())).unwrap();
     assert_eq!(camera.input.reveal(), "rtsp://goat:secret@10.0.0.7/main");
     assert!(!format!("{camera:?} {config:?}").contains("goat:"));
+    assert_eq!(
+        (barn.snapshot_every, camera.snapshot_every),
+        (Duration::from_mins(15), Duration::from_mins(15))
+    );
+    assert_eq!(night.snapshot_every, Duration::ZERO);
     assert_eq!(night.started_at.unwrap().to_string(), "2026-03-01T19:00:00Z");
     let options = config.detector.options(night.model.as_ref()).unwrap();
     assert_eq!((options.model, options.confidence), ("night.onnx".into(), 0.4));
@@ -122,6 +128,7 @@ fn rules_between_fields_are_all_reported_at_once() {
         url = "rtsp://${UNSET}@h/"
         repeat = true
         silence_max = "0s"
+        snapshot_every = "9s"
         [[herd]]
         sources = [1, 2, 2]
         animals = 2000
@@ -139,6 +146,7 @@ fn rules_between_fields_are_all_reported_at_once() {
     camera 1: rtsp://***@h/ names the environment variable UNSET, which is not set
     camera 1 is read over a network and cannot repeat: repeat is for files
     camera 1 has silence_max = 0: it would be lost at once
+    camera 1 has snapshot_every = 9s: pictures would fill memory and disks; at least 10s, or 0s for none
     herd 1: 2000 animals; a frame shows at most 1024
     herd 1: every is less than 1 ms
     herd 1: speed = -1 is not a number from 0.001 to 1000000

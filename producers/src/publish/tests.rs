@@ -151,6 +151,7 @@ fn what_cannot_be_counted_is_refused_and_takes_no_number() {
         height: 10,
         model: schemas::frame::Model { name: "m".into(), hash: "h".into() },
         detections: vec![outside],
+        image: None,
     };
     assert!(of_source.publish(at, Seen::Detections(picture)).unwrap().is_none());
     assert_eq!(of_source.publish(at, counts(2)).unwrap().unwrap().id.seq, 1);

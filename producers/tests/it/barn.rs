@@ -87,6 +87,7 @@ pub(crate) fn camera(input: Input) -> Camera {
         source: SourceId::try_from(5).unwrap(),
         input,
         every: Cadence::SECOND,
+        snapshot_every: Duration::ZERO,
         keyframes_only: false,
         started_at: None,
         repeat: false,

@@ -63,6 +63,36 @@ fn a_repeated_recording_goes_on_in_event_time() {
 }
 
 #[test]
+fn the_first_frame_carries_its_picture_and_then_one_every_so_often() {
+    let (clips, barn) = (Clips::new(), Barn::new());
+    let pictured = Camera {
+        started_at: Some(LONG_AGO),
+        snapshot_every: Duration::from_millis(2500),
+        repeat: true,
+        ..camera(clip(&clips, 3))
+    };
+    let running = barn.spawn(pictured, Duration::ZERO);
+    until("it was repeated", || 10 < barn.log.frames().len());
+    barn.stop.stop();
+    assert_eq!(running.join().unwrap().unwrap(), Ended::Stopped);
+    let mut at = Vec::new();
+    for frame in barn.frames() {
+        let Seen::Detections(picture) = &frame.seen else { panic!("{frame:?}") };
+        let Some(image) = &picture.image else { continue };
+        at.push(frame.captured_at.since(LONG_AGO).as_secs());
+        let shown = image::load_from_memory(image.bytes()).unwrap();
+        assert_eq!((shown.width(), shown.height()), (64, 48));
+    }
+    // The first frame of every 2.5 s, also where the recording begins again.
+    assert_eq!(at[..4], [0, 3, 5, 8]);
+    let (clips, barn) = (Clips::new(), Barn::new());
+    barn.run(&Camera { started_at: Some(LONG_AGO), ..camera(clip(&clips, 2)) }).unwrap();
+    let bare =
+        |frame: &Frame| matches!(&frame.seen, Seen::Detections(seen) if seen.image.is_none());
+    assert!(barn.frames().iter().all(bare), "zero is never");
+}
+
+#[test]
 fn a_start_that_is_still_to_come_is_a_mistake() {
     let (clips, barn) = (Clips::new(), Barn::new());
     let started_at = Some(barn.clock.now().plus(Duration::from_secs(3600)));

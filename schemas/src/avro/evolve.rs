@@ -13,7 +13,7 @@ use serde_avro_fast::de::read::SliceRead;
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 
 use super::Undecodable;
-use crate::frame::{Detection, Frame, FrameFault, FrameId, Model, Picture, Seen};
+use crate::frame::{Detection, Frame, FrameFault, FrameId, Jpeg, Model, Picture, Seen};
 use crate::source::{SessionId, SourceId};
 use crate::time::UnixMillis;
 
@@ -38,7 +38,11 @@ struct AnyVersion {
     model: Option<Model>,
     detections: Option<Vec<Detection>>,
     counts: Option<BTreeMap<String, i64>>,
+    image: Option<Bytes>,
 }
+
+/// As many bytes as the value has, copied once.
+struct Bytes(Vec<u8>);
 
 /// Reads a value of `schema` off the front of `value`; the frame, and the rest.
 pub(super) fn decode<'a>(
@@ -80,6 +84,7 @@ impl AnyVersion {
                     height,
                     model: self.model.unwrap_or_else(unnamed),
                     detections: detections.unwrap_or_default(),
+                    image: self.image.map(|Bytes(jpeg)| Jpeg::try_from(&*jpeg)).transpose()?,
                 })
             }
         };
@@ -108,4 +113,24 @@ fn sixteen_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 16], D::Erro
     }
 
     from.deserialize_bytes(Sixteen)
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        struct AnyBytes;
+
+        impl Visitor<'_> for AnyBytes {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+        }
+
+        from.deserialize_bytes(AnyBytes)
+    }
 }

@@ -22,10 +22,13 @@ const OLDER: &str = r#"{"type": "record", "name": "Frame", "namespace": "animov"
     ]}}}
 ]}"#;
 
-/// This version, with defaults for what [`OLDER`] lacks, so that apache-avro
-/// can resolve between the two.
-fn current() -> String {
-    let mut schema: serde_json::Value = serde_json::from_str(FRAME_SCHEMA).unwrap();
+/// The first that was released: without the image.
+const FIRST: &str = include_str!("../../avro/frame-1.avsc");
+
+/// A version with defaults for what [`OLDER`] lacks, so that apache-avro can
+/// resolve between the two.
+fn with_defaults(schema: &str) -> String {
+    let mut schema: serde_json::Value = serde_json::from_str(schema).unwrap();
     for field in schema["fields"].as_array_mut().unwrap() {
         match field["name"].as_str().unwrap() {
             "produced_at" | "width" | "height" => field["default"] = 0.into(),
@@ -36,9 +39,9 @@ fn current() -> String {
     schema.to_string()
 }
 
-/// A successor: tracks in the boxes, a temperature, and a reordering.
+/// A successor: tracks in the boxes, a temperature, a thumbnail and tags.
 fn newer() -> String {
-    let mut schema: serde_json::Value = serde_json::from_str(&current()).unwrap();
+    let mut schema: serde_json::Value = serde_json::from_str(&with_defaults(FRAME_SCHEMA)).unwrap();
     let fields = schema["fields"].as_array_mut().unwrap();
     let boxes = fields.iter_mut().find(|field| field["name"] == "detections").unwrap();
     boxes["type"]["items"]["fields"]
@@ -47,8 +50,16 @@ fn newer() -> String {
         .push(serde_json::json!({"name": "track", "type": ["null", "long"], "default": null}));
     fields
         .push(serde_json::json!({"name": "celsius", "type": ["null", "double"], "default": null}));
+    fields.push(
+        serde_json::json!({"name": "thumbnail", "type": ["bytes", "null"], "default": "\u{ff}"}),
+    );
     fields.push(serde_json::json!({"name": "tags", "type": {"type": "array", "items": "string"}, "default": []}));
     schema.to_string()
+}
+
+/// Every version of a frame with boxes, the oldest first.
+fn versions() -> [String; 4] {
+    [OLDER.to_owned(), with_defaults(FIRST), with_defaults(FRAME_SCHEMA), newer()]
 }
 
 fn parse(json: &str) -> apache_avro::Schema {
@@ -74,9 +85,11 @@ fn write(value: Value, schema: &str) -> Vec<u8> {
 
 fn schemas() -> Schemas {
     let mut schemas = Schemas::builtin();
-    for json in [OLDER, FRAME_SCHEMA, COUNTS_SCHEMA, &newer()] {
+    for json in [OLDER, FIRST, FRAME_SCHEMA, COUNTS_SCHEMA, &newer()] {
         schemas.register(json).unwrap();
     }
+    // Those that are read by hand are not kept.
+    assert_eq!(schemas.others.len(), 2);
     schemas
 }
 
@@ -89,13 +102,20 @@ fn detection() -> impl Strategy<Value = Detection> {
         .prop_map(|(class, confidence, x, y, w, h)| Detection { class, confidence, x, y, w, h })
 }
 
+fn jpeg() -> impl Strategy<Value = Jpeg> {
+    prop::collection::vec(any::<u8>(), 0..300)
+        .prop_map(|rest| Jpeg::try_from(&*[&[0xFF, 0xD8, 0xFF], &*rest].concat()).unwrap())
+}
+
 fn seen() -> impl Strategy<Value = Seen> {
     let model = Model { name: "goats.onnx".into(), hash: "0123456789abcdef".into() };
-    let picture = move |(width, height, detections)| {
-        Seen::Detections(Picture { width, height, model: model.clone(), detections })
+    let picture = move |(width, height, detections, image)| {
+        Seen::Detections(Picture { width, height, model: model.clone(), detections, image })
     };
+    let detections = prop::collection::vec(detection(), 0..20);
+    let image = prop::option::of(jpeg());
     prop_oneof![
-        (1_u32..5000, 1_u32..5000, prop::collection::vec(detection(), 0..20)).prop_map(picture),
+        (1_u32..5000, 1_u32..5000, detections, image).prop_map(picture),
         prop::collection::btree_map(class(), 0_u32..=ANIMALS_MAX, 0..5)
             .prop_map(|counts| Seen::Counts(counts.into_iter().collect())),
     ]
@@ -123,9 +143,9 @@ fn encoded(frame: &Frame) -> Vec<u8> {
     bytes
 }
 
-/// Collects what [`observe`] tells, as one count a class.
-#[derive(Default)]
-struct Tally(std::collections::BTreeMap<Vec<u8>, u32>);
+/// Collects what [`observe`] tells, as one count a class, and the image.
+#[derive(Debug, Default, PartialEq)]
+struct Tally(std::collections::BTreeMap<Vec<u8>, u32>, Option<Vec<u8>>);
 
 impl Observer for Tally {
     fn box_of(&mut self, class: &[u8]) -> Result<(), FrameFault> {
@@ -137,6 +157,10 @@ impl Observer for Tally {
         assert_eq!(self.0.insert(class.to_vec(), animals), None);
         Ok(())
     }
+
+    fn image(&mut self, jpeg: &[u8]) {
+        assert_eq!(self.1.replace(jpeg.to_vec()), None);
+    }
 }
 
 fn tally(seen: &Seen) -> Tally {
@@ -144,6 +168,7 @@ fn tally(seen: &Seen) -> Tally {
     match seen {
         Seen::Detections(picture) => {
             picture.detections.iter().for_each(|d| tally.box_of(d.class.as_bytes()).unwrap());
+            picture.image.iter().for_each(|image| tally.image(image.bytes()));
         }
         Seen::Counts(counts) => {
             counts.iter().for_each(|(class, n)| tally.count_of(class.as_bytes(), *n).unwrap());
@@ -155,16 +180,16 @@ fn tally(seen: &Seen) -> Tally {
 #[test]
 fn the_fingerprints_are_those_of_the_schemas() {
     assert_eq!(FRAME_FINGERPRINT, fingerprint(FRAME_SCHEMA));
+    assert_eq!(FRAME_1_FINGERPRINT, fingerprint(FIRST));
     assert_eq!(COUNTS_FINGERPRINT, fingerprint(COUNTS_SCHEMA));
     // Defaults are no part of the canonical form.
-    assert_eq!(FRAME_FINGERPRINT, fingerprint(&current()));
+    assert_eq!(FRAME_FINGERPRINT, fingerprint(&with_defaults(FRAME_SCHEMA)));
 }
 
 #[test]
 fn each_version_is_compatible_with_each() {
-    let versions = [OLDER.to_owned(), current(), newer()];
-    for writer in &versions {
-        for reader in &versions {
+    for writer in &versions() {
+        for reader in &versions() {
             apache_avro::schema_compatibility::SchemaCompatibility::can_read(
                 &parse(writer),
                 &parse(reader),
@@ -189,6 +214,7 @@ fn an_unknown_schema_is_named_and_readable_once_registered() {
             height: 1,
             model: Model { name: "m".into(), hash: "h".into() },
             detections: Vec::new(),
+            image: Some(Jpeg::try_from(&[0xFF, 0xD8, 0xFF][..]).unwrap()),
         }),
     };
     let newer = newer();
@@ -196,6 +222,42 @@ fn an_unknown_schema_is_named_and_readable_once_registered() {
     let unknown = decode(&bytes, &Schemas::builtin()).unwrap_err();
     assert_eq!(unknown, Undecodable::UnknownSchema(u64::from_le_bytes(fingerprint(&newer))));
     assert_eq!(decode(&bytes, &schemas()), Ok(frame));
+}
+
+#[test]
+fn an_image_that_is_none_or_too_long_is_a_fault_of_the_frame_in_every_version() {
+    let frame = |image: &[u8]| {
+        let mut bytes = Vec::new();
+        let id = FrameId {
+            source: SourceId::try_from(3).unwrap(),
+            session: SessionId::derived_from(b"x"),
+            seq: 9,
+        };
+        let at = UnixMillis::new(0);
+        write_header(
+            FRAME_FINGERPRINT,
+            &Header { id, captured_at: at, produced_at: at },
+            &mut bytes,
+        );
+        // No size, no model, no box.
+        bytes.extend([0; 5]);
+        wire::write_optional_bytes(Some(image), &mut bytes);
+        bytes
+    };
+    let long = vec![0xFF; crate::frame::IMAGE_BYTES_MAX + 1];
+    for (image, fault) in [
+        (&b"GIF89a"[..], FrameFault::ImageFormat),
+        (b"", FrameFault::ImageFormat),
+        (&long, FrameFault::ImageBytes(long.len())),
+    ] {
+        let ours = frame(image);
+        let theirs = write(read(&ours, FRAME_SCHEMA, &newer()), &newer());
+        for bytes in [ours, theirs] {
+            let fault = Undecodable::Invalid(fault.clone());
+            assert_eq!(decode(&bytes, &schemas()), Err(fault.clone()));
+            assert_eq!(observe(&bytes, &schemas(), &mut Tolerant), Err(fault));
+        }
+    }
 }
 
 proptest! {
@@ -209,7 +271,7 @@ proptest! {
         prop_assert_eq!(header(&bytes, &Schemas::builtin()), Ok(observed));
         let Frame { id, captured_at, produced_at, seen } = &frame;
         prop_assert_eq!(observed, Header { id: *id, captured_at: *captured_at, produced_at: *produced_at });
-        prop_assert_eq!(told.0, tally(seen).0);
+        prop_assert_eq!(told, tally(seen));
 
         let mut two = [bytes.clone(), bytes].concat();
         let mut rest = two.as_slice();
@@ -241,23 +303,26 @@ proptest! {
     fn every_version_reads_every_version(frame in frame()) {
         prop_assume!(matches!(frame.seen, Seen::Detections(_)));
         let ours = encoded(&frame);
-        let Seen::Detections(picture) = &frame.seen else { unreachable!() };
-        for writer in [OLDER.to_owned(), current(), newer()] {
-            let bytes = write(read(&ours, FRAME_SCHEMA, &writer), &writer);
-            let ours = decode(&bytes, &schemas()).unwrap();
-            prop_assert_eq!(ours.id, frame.id);
-            prop_assert_eq!(ours.captured_at, frame.captured_at);
-            let Seen::Detections(seen) = &ours.seen else { unreachable!() };
-            prop_assert_eq!(&seen.detections, &picture.detections);
-            if writer != OLDER {
-                prop_assert_eq!(&ours, &frame);
+        for writer in versions() {
+            let mut expected = frame.clone();
+            let Seen::Detections(picture) = &mut expected.seen else { unreachable!() };
+            if [OLDER, &with_defaults(FIRST)].contains(&&*writer) {
+                picture.image = None;
             }
+            if writer == OLDER {
+                let unnamed = Model { name: "".into(), hash: "".into() };
+                let detections = std::mem::take(&mut picture.detections);
+                *picture = Picture { width: 0, height: 0, model: unnamed, detections, image: None };
+                expected.produced_at = expected.captured_at;
+            }
+            let bytes = write(read(&ours, FRAME_SCHEMA, &writer), &writer);
             let mut told = Tally::default();
             let observed = observe(&bytes, &schemas(), &mut told).unwrap();
-            prop_assert_eq!(told.0, tally(&frame.seen).0);
+            prop_assert_eq!(told, tally(&expected.seen));
+            prop_assert_eq!(decode(&bytes, &schemas()), Ok(expected));
             prop_assert_eq!(header(&bytes, &schemas()), Ok(observed));
             // A program of that other version, reading through apache-avro.
-            for reader in [OLDER.to_owned(), current(), newer()] {
+            for reader in versions() {
                 let Value::Record(fields) = read(&bytes, &writer, &reader) else { unreachable!() };
                 let seq = fields.iter().find(|(name, _)| name == "seq").unwrap();
                 prop_assert_eq!(&seq.1, &Value::Long(frame.id.seq.try_into().unwrap()));
@@ -283,10 +348,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_end_in_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0..4) {
-        let fingerprint = [FRAME_FINGERPRINT, COUNTS_FINGERPRINT, fingerprint(OLDER), [0; 8]];
-        let index = usize::try_from(which).unwrap();
-        let bytes = [&MARKER[..], &fingerprint[index], &bytes].concat();
+    fn any_bytes_end_in_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200), which in 0_usize..5) {
+        let fingerprints =
+            [FRAME_FINGERPRINT, FRAME_1_FINGERPRINT, COUNTS_FINGERPRINT, fingerprint(OLDER), [0; 8]];
+        let bytes = [&MARKER[..], &fingerprints[which], &bytes].concat();
         _ = decode(&bytes, &schemas());
         _ = observe(&bytes, &schemas(), &mut Tolerant);
         _ = header(&bytes, &schemas());

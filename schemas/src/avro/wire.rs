@@ -59,13 +59,22 @@ impl<'a> Wire<'a> {
         Ok(bytes)
     }
 
-    /// The bytes of a `string`, not checked to be UTF-8.
+    /// `bytes`, or those of a `string`, not checked to be UTF-8.
     #[inline]
     pub(super) fn string(&mut self) -> Result<&'a [u8], Undecodable> {
         let length = usize::try_from(self.long()?).map_err(|_| Undecodable::Damaged)?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(Undecodable::Damaged)?;
         self.0 = rest;
         Ok(bytes)
+    }
+
+    /// A union of `null` and `bytes`.
+    pub(super) fn optional_bytes(&mut self) -> Result<Option<&'a [u8]>, Undecodable> {
+        match self.long()? {
+            0 => Ok(None),
+            1 => self.string().map(Some),
+            _ => Err(Undecodable::Damaged),
+        }
     }
 
     /// How many entries the next block of an array or a map has; 0 ends it.
@@ -97,8 +106,20 @@ pub(super) fn write_long(value: i64, out: &mut Vec<u8>) {
 }
 
 pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
-    write_length(text.len(), out);
-    out.extend_from_slice(text.as_bytes());
+    write_bytes(text.as_bytes(), out);
+}
+
+/// Appends a union of `null` and `bytes`.
+pub(super) fn write_optional_bytes(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
+    write_long(i64::from(bytes.is_some()), out);
+    if let Some(bytes) = bytes {
+        write_bytes(bytes, out);
+    }
+}
+
+fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    write_length(bytes.len(), out);
+    out.extend_from_slice(bytes);
 }
 
 /// Opens the only block of an array or a map; without entries there is none.

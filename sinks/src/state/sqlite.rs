@@ -16,10 +16,7 @@
 //! copying the file without its `-wal` companion while it is open.
 
 mod audit;
-mod connection;
-mod error;
 mod read;
-mod row;
 mod schema;
 mod write;
 
@@ -27,7 +24,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use schemas::commit::{
     Audit, Claim, Commit, CommitError, Parked, SeriesQuery, Shape, SourceState, SourceSummary,
     StateStore, StoreError, WindowState,
@@ -39,9 +36,10 @@ use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
 
 use crate::metrics::StateMetrics;
-use connection::{Readers, open_reader, open_writer};
-use error::{damaged, store_error};
-use row::{Int, from_int, to_int};
+use crate::sqlite::connection::{Freed, Readers, in_transaction, open_writer, opened_for_reading};
+use crate::sqlite::error::damaged;
+use crate::sqlite::row::{Int, from_int, to_int};
+use schema::TABLES;
 
 /// The tables of one site; see the [module](self).
 pub struct SqliteState {
@@ -70,8 +68,8 @@ impl SqliteState {
     /// cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<SqliteState, StoreError> {
         let path = path.as_ref();
-        let mut connection = open_writer(path)?;
-        schema::create_or_check(&mut connection, path)?;
+        let mut connection = open_writer(path, Freed::Kept)?;
+        TABLES.create_or_check(&mut connection, path)?;
         let writer = Writer {
             connection,
             known_metrics: HashSet::new(),
@@ -89,7 +87,7 @@ impl SqliteState {
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<SqliteState, StoreError> {
         let path = path.as_ref();
         let state = SqliteState::with(path, None);
-        state.read("check the version of", |connection| schema::check(connection, path))??;
+        state.read("check the version of", |connection| TABLES.check(connection, path))??;
         Ok(state)
     }
 
@@ -102,8 +100,8 @@ impl SqliteState {
     /// they were.
     pub fn migrate(path: impl AsRef<Path>) -> Result<(i64, i64), StoreError> {
         let path = path.as_ref();
-        let mut connection = open_writer(path)?;
-        schema::migrate(&mut connection, path, schema::MIGRATIONS)
+        let mut connection = open_writer(path, Freed::Kept)?;
+        TABLES.migrate(&mut connection, path)
     }
 
     /// What the tables count of themselves.
@@ -122,21 +120,7 @@ impl SqliteState {
         doing: &'static str,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let mut reader = self.readers.take(open_reader)?;
-        let in_view = |connection: &mut Connection| {
-            let view = connection.transaction()?;
-            let answer = query(&view)?;
-            view.commit()?;
-            Ok(answer)
-        };
-        match in_view(&mut reader) {
-            Ok(answer) => {
-                self.readers.give_back(reader);
-                Ok(answer)
-            }
-            // The connection is not used again: who knows what state it is in.
-            Err(error) => Err(store_error(doing, &self.path, error)),
-        }
+        self.readers.read(doing, query)
     }
 
     /// Calls `change` in one transaction.
@@ -146,23 +130,11 @@ impl SqliteState {
         change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let mut writer = self.writer()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_transaction = |connection: &mut Connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let answer = change(&transaction)?;
-            transaction.commit()?;
-            Ok(answer)
-        };
-        in_transaction(&mut writer.connection)
-            .map_err(|error| store_error(doing, &self.path, error))
+        in_transaction(&mut writer.connection, doing, &self.path, change)
     }
 
     fn writer(&self) -> Result<&Mutex<Writer>, StoreError> {
-        self.writer.as_ref().ok_or_else(|| StoreError::Unreachable {
-            doing: "write to",
-            at: self.path.display().to_string(),
-            source: "it was opened for reading".into(),
-        })
+        self.writer.as_ref().ok_or_else(|| opened_for_reading(&self.path))
     }
 }
 

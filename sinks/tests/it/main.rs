@@ -7,5 +7,6 @@ mod child;
 mod conformance;
 mod kafka;
 mod segments;
+mod snapshots;
 mod sqlite;
 mod tmpfs;

@@ -111,6 +111,7 @@ fn count(config: &Config, bench: Bench, stop: &Stop) -> Result<(), CountingError
         let job = Job {
             inputs: held.partitions.iter().map(input).collect(),
             store: Arc::clone(&store),
+            snapshots: None,
             shape: config.shape(),
             config: config.pipeline(),
             end: End::Never,

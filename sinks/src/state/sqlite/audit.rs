@@ -10,8 +10,8 @@ use schemas::source::SourceId;
 use schemas::stats::Histogram;
 use schemas::window::WindowSize;
 
+use crate::sqlite::row::{from_int, named, parse, source_id};
 use crate::state::sqlite::read::reason_named;
-use crate::state::sqlite::row::{from_int, named, parse, source_id};
 
 /// Adds everything up; the caller holds one view.
 pub(super) fn audit(connection: &Connection) -> rusqlite::Result<Audit> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use schemas::commit::{
-    ParkReason, Parked, Place, SeriesQuery, SourceState, SourceSummary, WindowState,
+    ParkReason, Parked, Place, SeriesQuery, SourceState, SourceSummary, Status, WindowState,
 };
 use schemas::intervals::Intervals;
 use schemas::log::{LogId, Offset, Partition};
@@ -13,7 +13,7 @@ use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
 use schemas::window::{Window, WindowSize};
 
-use crate::state::sqlite::row::{from_int, named, parse, source_id, status_named};
+use crate::sqlite::row::{from_int, named, parse, source_id};
 
 const ONE_WINDOW: &str = "
     SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
@@ -196,6 +196,10 @@ pub(super) fn reason_named(name: &str) -> Option<ParkReason> {
     ParkReason::ALL.into_iter().find(|reason| reason.name() == name)
 }
 
+fn status_named(name: &str) -> Option<Status> {
+    [Status::Open, Status::Final, Status::Corrected].into_iter().find(|s| s.name() == name)
+}
+
 fn source_state(row: &Row<'_>) -> rusqlite::Result<SourceState> {
     Ok(SourceState {
         source: source_id(row, 0)?,
@@ -265,15 +269,15 @@ impl<'c> AllMetrics<'c> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::sqlite::connection::open_writer;
-    use crate::state::sqlite::schema;
+    use crate::sqlite::connection::{Freed, open_writer};
+    use crate::state::sqlite::schema::TABLES;
 
     #[test]
     fn every_query_finds_its_rows_by_a_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.sqlite");
-        let mut connection = open_writer(&path).unwrap();
-        schema::create_or_check(&mut connection, &path).unwrap();
+        let mut connection = open_writer(&path, Freed::Kept).unwrap();
+        TABLES.create_or_check(&mut connection, &path).unwrap();
         let plan = |sql: &str| {
             let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let values = vec![1; explain.parameter_count()];

@@ -19,9 +19,9 @@ use schemas::log::Offset;
 use schemas::source::SourceId;
 use schemas::stats::{Histogram, Statistics};
 
+use crate::sqlite::error::{damaged, store_error};
+use crate::sqlite::row::{Int, from_int};
 use crate::state::sqlite::Writer;
-use crate::state::sqlite::error::{damaged, store_error};
-use crate::state::sqlite::row::{Int, from_int};
 
 /// Room to encode in, filled again for each row.
 #[derive(Default)]

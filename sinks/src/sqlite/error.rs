@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode, ffi};
 use schemas::commit::StoreError;
 
-/// The error of `doing` something with the tables in `path`.
-pub(super) fn store_error(doing: &'static str, path: &Path, error: Error) -> StoreError {
+/// The error of `doing` something with the database in `path`.
+pub(crate) fn store_error(doing: &'static str, path: &Path, error: Error) -> StoreError {
     let at = path.display().to_string();
     if let Error::FromSqlConversionFailure(..)
     | Error::IntegralValueOutOfRange(..)
@@ -29,7 +29,7 @@ pub(super) fn store_error(doing: &'static str, path: &Path, error: Error) -> Sto
     }
 }
 
-/// The error of tables that hold what they should not.
-pub(super) fn damaged(path: &Path, what: String) -> StoreError {
+/// The error of a database that holds what it should not.
+pub(crate) fn damaged(path: &Path, what: String) -> StoreError {
     StoreError::Damaged { at: path.display().to_string(), what }
 }

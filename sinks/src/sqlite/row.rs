@@ -1,14 +1,13 @@
-//! Between the words of the seam and SQLite's columns.
+//! Between the words of the seams and SQLite's columns.
 
 use std::error::Error;
 
 use rusqlite::types::{FromSqlError, ToSql, ToSqlOutput, Type, Value};
 use rusqlite::{Row, RowIndex};
-use schemas::commit::Status;
 use schemas::source::SourceId;
 
 /// A count as a column: SQLite's integers are signed.
-pub(super) struct Int(pub(super) u64);
+pub(crate) struct Int(pub(crate) u64);
 
 impl ToSql for Int {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -19,18 +18,18 @@ impl ToSql for Int {
 }
 
 /// A length as a count.
-pub(super) fn to_int(length: usize) -> u64 {
+pub(crate) fn to_int(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// Reads a count.
-pub(super) fn from_int(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(crate) fn from_int(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 /// Reads a column with `read`, whose error names what is wrong with it.
-pub(super) fn parse<T, E: Error + Send + Sync + 'static>(
+pub(crate) fn parse<T, E: Error + Send + Sync + 'static>(
     row: &Row<'_>,
     column: usize,
     read: impl FnOnce(&[u8]) -> Result<T, E>,
@@ -41,7 +40,7 @@ pub(super) fn parse<T, E: Error + Send + Sync + 'static>(
 }
 
 /// Reads a text column that names one of a few things.
-pub(super) fn named<T>(
+pub(crate) fn named<T>(
     row: &Row<'_>,
     column: usize,
     find: impl FnOnce(&str) -> Option<T>,
@@ -53,15 +52,10 @@ pub(super) fn named<T>(
 }
 
 /// Reads the column of a source.
-pub(super) fn source_id(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<SourceId> {
+pub(crate) fn source_id(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<SourceId> {
     let column = column.idx(row.as_ref())?;
     let id: i64 = row.get(column)?;
     SourceId::try_from(id).map_err(|error| conversion(column, Type::Integer, error))
-}
-
-/// The status of that name.
-pub(super) fn status_named(name: &str) -> Option<Status> {
-    [Status::Open, Status::Final, Status::Corrected].into_iter().find(|s| s.name() == name)
 }
 
 fn conversion(
