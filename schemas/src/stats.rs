@@ -1,6 +1,8 @@
 //! Histograms, and the statistics that are functions of them.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How many frames of one window show how many animals.
 ///
@@ -8,7 +10,10 @@ use serde::Serialize;
 /// windows of every size agree, and two runs over the same frames agree to the
 /// bit. Dense, because counts are small (at most
 /// [`ANIMALS_MAX`](crate::frame::ANIMALS_MAX)).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Serialized, it is a map from animals to frames: `{"3":40,"4":20}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<u32, u64>")]
 pub struct Histogram {
     /// `bars[animals]` is the number of frames. Invariant: no trailing zero, so
     /// equal histograms are equal values.
@@ -98,19 +103,45 @@ impl Histogram {
             let frames = crate::intervals::read_varint(&mut bytes).ok_or(InvalidHistogram)?;
             bars.push(frames);
         }
-        let longest =
-            index(crate::frame::ANIMALS_MAX).saturating_mul(2 * crate::frame::CLASSES_MAX);
-        if bars.last() == Some(&0) || longest < bars.len() {
+        if bars.last() == Some(&0) || longest() < bars.len() {
             return Err(InvalidHistogram);
         }
         Ok(Histogram { bars })
     }
 }
 
-/// Bytes that are no histogram.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.bars())
+    }
+}
+
+impl TryFrom<BTreeMap<u32, u64>> for Histogram {
+    type Error = InvalidHistogram;
+
+    fn try_from(bars: BTreeMap<u32, u64>) -> Result<Histogram, InvalidHistogram> {
+        let mut histogram = Histogram::default();
+        let mut all = 0_u64;
+        for (animals, frames) in bars {
+            all = all.checked_add(frames).ok_or(InvalidHistogram)?;
+            if frames == 0 || longest() <= index(animals) {
+                return Err(InvalidHistogram);
+            }
+            histogram.add(animals, frames);
+        }
+        Ok(histogram)
+    }
+}
+
+/// What is no histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored histogram is damaged")]
 pub struct InvalidHistogram;
+
+/// More bars than any frame's animals make: what is longer is damaged.
+fn longest() -> usize {
+    index(crate::frame::ANIMALS_MAX).saturating_mul(2 * crate::frame::CLASSES_MAX)
+}
 
 fn index(animals: u32) -> usize {
     usize::try_from(animals).unwrap_or(usize::MAX)
@@ -291,16 +322,34 @@ mod tests {
         }
 
         #[test]
-        fn a_histogram_survives_its_bytes(bars in prop::collection::vec((0_u32..200, 1_u64..1_000_000), 0..30)) {
+        fn a_histogram_survives_its_bytes_and_its_text(bars in prop::collection::vec((0_u32..200, 1_u64..1_000_000), 0..30)) {
             let histogram = Histogram::of(&bars);
             let mut bytes = Vec::new();
             histogram.encode(&mut bytes);
-            prop_assert_eq!(Histogram::decode(&bytes), Ok(histogram));
+            prop_assert_eq!(Histogram::decode(&bytes), Ok(histogram.clone()));
+            let text = serde_json::to_string(&histogram).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
         }
 
         #[test]
         fn damaged_bytes_are_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             _ = Histogram::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_histogram_is_an_error() {
+        let bars = |text| serde_json::from_str::<Histogram>(text);
+        insta::assert_snapshot!(serde_json::to_string(&bars(r#"{"4":20,"3":40}"#).unwrap()).unwrap(), @r#"{"3":40,"4":20}"#);
+        for damaged in [
+            r#"{"3":0}"#,
+            r#"{"3":-1}"#,
+            r#"{"goats":1}"#,
+            r#"{"4294967295":1}"#,
+            r#"{"3":18446744073709551615,"4":1}"#,
+            "[1,2]",
+        ] {
+            assert!(bars(damaged).is_err(), "{damaged}");
         }
     }
 

@@ -18,6 +18,7 @@
 mod audit;
 mod connection;
 mod error;
+mod histograms;
 mod read;
 mod row;
 mod schema;
