@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// How many frames of one window show how many animals.
 ///
@@ -15,9 +16,12 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "BTreeMap<u32, u64>")]
 pub struct Histogram {
-    /// `bars[animals]` is the number of frames. Invariant: no trailing zero, so
-    /// equal histograms are equal values.
-    bars: Vec<u64>,
+    /// Animals of the first bar; 0 if there is none.
+    first: u32,
+    /// `bars[n]` is the number of frames that show `first + n` animals. Invariant:
+    /// neither the first nor the last is empty, so equal histograms are equal
+    /// values. A minute's few are kept in place: there are many of these.
+    bars: SmallVec<[u64; 4]>,
 }
 
 impl Histogram {
@@ -36,20 +40,35 @@ impl Histogram {
         if frames == 0 {
             return;
         }
-        let at = index(animals);
+        // What is below the first wraps around to beyond the last.
+        match self.bars.get_mut(index(animals.wrapping_sub(self.first))) {
+            Some(bar) => *bar += frames,
+            None => self.widen(animals, frames),
+        }
+    }
+
+    /// Adds a bar outside the present ones.
+    #[cold]
+    fn widen(&mut self, animals: u32, frames: u64) {
+        if self.bars.is_empty() {
+            self.first = animals;
+        }
+        if animals < self.first {
+            let missing = index(self.first - animals);
+            self.bars.insert_many(0, std::iter::repeat_n(0, missing));
+            self.first = animals;
+        }
+        let at = index(animals - self.first);
         if self.bars.len() <= at {
             self.bars.resize(at + 1, 0);
         }
-        self.bars[at] += frames;
+        self.bars[at] = frames;
     }
 
     /// Counts the frames of `other` too.
     pub fn merge(&mut self, other: &Histogram) {
-        if self.bars.len() < other.bars.len() {
-            self.bars.resize(other.bars.len(), 0);
-        }
-        for (mine, theirs) in self.bars.iter_mut().zip(&other.bars) {
-            *mine += theirs;
+        for (animals, frames) in other.bars() {
+            self.add(animals, frames);
         }
     }
 
@@ -72,11 +91,8 @@ impl Histogram {
 
     /// `(animals, frames)`, ascending, without empty bars.
     pub fn bars(&self) -> impl DoubleEndedIterator<Item = (u32, u64)> + Clone + '_ {
-        self.bars
-            .iter()
-            .enumerate()
-            .filter(|&(_, &frames)| 0 < frames)
-            .map(|(animals, &frames)| (u32::try_from(animals).unwrap_or(u32::MAX), frames))
+        let all = self.bars.iter().enumerate().filter(|&(_, &frames)| 0 < frames);
+        all.map(|(n, &frames)| (self.first + u32::try_from(n).unwrap_or(u32::MAX), frames))
     }
 
     /// The statistics, unless there are no frames.
@@ -86,6 +102,7 @@ impl Histogram {
 
     /// Writes the bars as LEB128 numbers, from no animals upwards.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.resize(out.len() + index(self.first), 0);
         for &frames in &self.bars {
             crate::intervals::write_varint(frames, out);
         }
@@ -98,15 +115,17 @@ impl Histogram {
     /// The bytes are cut off inside a number, end in an empty bar, or are too
     /// many.
     pub fn decode(mut bytes: &[u8]) -> Result<Histogram, InvalidHistogram> {
-        let mut bars = Vec::new();
+        let mut histogram = Histogram::default();
+        let (mut animals, mut last) = (0_u32, 1);
         while !bytes.is_empty() {
-            let frames = crate::intervals::read_varint(&mut bytes).ok_or(InvalidHistogram)?;
-            bars.push(frames);
+            last = crate::intervals::read_varint(&mut bytes).ok_or(InvalidHistogram)?;
+            histogram.add(animals, last);
+            animals += 1;
         }
-        if bars.last() == Some(&0) || longest() < bars.len() {
+        if last == 0 || longest() < index(animals) {
             return Err(InvalidHistogram);
         }
-        Ok(Histogram { bars })
+        Ok(histogram)
     }
 }
 

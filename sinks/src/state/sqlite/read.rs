@@ -236,15 +236,9 @@ mod tests {
                 .unwrap();
             steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
         };
-        for sql in [
-            ONE_WINDOW,
-            OPEN_WINDOWS,
-            OLDEST_FIRST,
-            NEWEST_FIRST,
-            ONE_SOURCE,
-            SOURCE_METRICS,
-            SEQS,
-        ] {
+        for sql in
+            [ONE_WINDOW, OPEN_WINDOWS, OLDEST_FIRST, NEWEST_FIRST, ONE_SOURCE, SOURCE_METRICS, SEQS]
+        {
             let plan = plan(sql);
             assert!(plan.starts_with("SEARCH "), "{plan}: {sql}");
             assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}: {sql}");
