@@ -20,7 +20,7 @@ pub struct Progress {
     accepted: AtomicU64,
     duplicate: AtomicU64,
     parked: AtomicU64,
-    windows: AtomicU64,
+    new_windows: AtomicU64,
     commits: AtomicU64,
     now: Mutex<Now>,
     metrics: Option<PipelineMetrics>,
@@ -106,9 +106,10 @@ impl Progress {
         self.parked.load(Ordering::Relaxed)
     }
 
-    /// Window rows written, as often as they were.
-    pub fn windows_total(&self) -> u64 {
-        self.windows.load(Ordering::Relaxed)
+    /// Windows that had no row before, as committed: into fresh tables, all that
+    /// there are.
+    pub fn new_windows_total(&self) -> u64 {
+        self.new_windows.load(Ordering::Relaxed)
     }
 
     /// Commits.
@@ -179,8 +180,9 @@ impl Progress {
             now.committed.insert(place, advance.to);
         }
         drop(now);
-        let windows: usize = commit.sources.iter().map(|source| source.windows.len()).sum();
-        self.windows.fetch_add(u64::try_from(windows).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let windows = commit.sources.iter().flat_map(|source| &source.windows);
+        let new = windows.filter(|window| window.rev == 1).count();
+        self.new_windows.fetch_add(u64::try_from(new).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.commits.fetch_add(1, Ordering::Relaxed);
         if let Some(metrics) = &self.metrics {
             metrics.committed(commit);

@@ -1,6 +1,9 @@
 //! Histograms, and the statistics that are functions of them.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// How many frames of one window show how many animals.
 ///
@@ -8,11 +11,17 @@ use serde::Serialize;
 /// windows of every size agree, and two runs over the same frames agree to the
 /// bit. Dense, because counts are small (at most
 /// [`ANIMALS_MAX`](crate::frame::ANIMALS_MAX)).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Serialized, it is a map from animals to frames: `{"3":40,"4":20}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<u32, u64>")]
 pub struct Histogram {
-    /// `bars[animals]` is the number of frames. Invariant: no trailing zero, so
-    /// equal histograms are equal values.
-    bars: Vec<u64>,
+    /// Animals of the first bar; 0 if there is none.
+    first: u32,
+    /// `bars[n]` is the number of frames that show `first + n` animals. Invariant:
+    /// neither the first nor the last is empty, so equal histograms are equal
+    /// values. A minute's few are kept in place: there are many of these.
+    bars: SmallVec<[u64; 4]>,
 }
 
 impl Histogram {
@@ -31,20 +40,35 @@ impl Histogram {
         if frames == 0 {
             return;
         }
-        let at = index(animals);
+        // What is below the first wraps around to beyond the last.
+        match self.bars.get_mut(index(animals.wrapping_sub(self.first))) {
+            Some(bar) => *bar += frames,
+            None => self.widen(animals, frames),
+        }
+    }
+
+    /// Adds a bar outside the present ones.
+    #[cold]
+    fn widen(&mut self, animals: u32, frames: u64) {
+        if self.bars.is_empty() {
+            self.first = animals;
+        }
+        if animals < self.first {
+            let missing = index(self.first - animals);
+            self.bars.insert_many(0, std::iter::repeat_n(0, missing));
+            self.first = animals;
+        }
+        let at = index(animals - self.first);
         if self.bars.len() <= at {
             self.bars.resize(at + 1, 0);
         }
-        self.bars[at] += frames;
+        self.bars[at] = frames;
     }
 
     /// Counts the frames of `other` too.
     pub fn merge(&mut self, other: &Histogram) {
-        if self.bars.len() < other.bars.len() {
-            self.bars.resize(other.bars.len(), 0);
-        }
-        for (mine, theirs) in self.bars.iter_mut().zip(&other.bars) {
-            *mine += theirs;
+        for (animals, frames) in other.bars() {
+            self.add(animals, frames);
         }
     }
 
@@ -67,11 +91,8 @@ impl Histogram {
 
     /// `(animals, frames)`, ascending, without empty bars.
     pub fn bars(&self) -> impl DoubleEndedIterator<Item = (u32, u64)> + Clone + '_ {
-        self.bars
-            .iter()
-            .enumerate()
-            .filter(|&(_, &frames)| 0 < frames)
-            .map(|(animals, &frames)| (u32::try_from(animals).unwrap_or(u32::MAX), frames))
+        let all = self.bars.iter().enumerate().filter(|&(_, &frames)| 0 < frames);
+        all.map(|(n, &frames)| (self.first + u32::try_from(n).unwrap_or(u32::MAX), frames))
     }
 
     /// The statistics, unless there are no frames.
@@ -81,6 +102,7 @@ impl Histogram {
 
     /// Writes the bars as LEB128 numbers, from no animals upwards.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.resize(out.len() + index(self.first), 0);
         for &frames in &self.bars {
             crate::intervals::write_varint(frames, out);
         }
@@ -93,24 +115,52 @@ impl Histogram {
     /// The bytes are cut off inside a number, end in an empty bar, or are too
     /// many.
     pub fn decode(mut bytes: &[u8]) -> Result<Histogram, InvalidHistogram> {
-        let mut bars = Vec::new();
+        let mut histogram = Histogram::default();
+        let (mut animals, mut last) = (0_u32, 1);
         while !bytes.is_empty() {
-            let frames = crate::intervals::read_varint(&mut bytes).ok_or(InvalidHistogram)?;
-            bars.push(frames);
+            last = crate::intervals::read_varint(&mut bytes).ok_or(InvalidHistogram)?;
+            histogram.add(animals, last);
+            animals += 1;
         }
-        let longest =
-            index(crate::frame::ANIMALS_MAX).saturating_mul(2 * crate::frame::CLASSES_MAX);
-        if bars.last() == Some(&0) || longest < bars.len() {
+        if last == 0 || longest() < index(animals) {
             return Err(InvalidHistogram);
         }
-        Ok(Histogram { bars })
+        Ok(histogram)
     }
 }
 
-/// Bytes that are no histogram.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.bars())
+    }
+}
+
+impl TryFrom<BTreeMap<u32, u64>> for Histogram {
+    type Error = InvalidHistogram;
+
+    fn try_from(bars: BTreeMap<u32, u64>) -> Result<Histogram, InvalidHistogram> {
+        let mut histogram = Histogram::default();
+        let mut all = 0_u64;
+        for (animals, frames) in bars {
+            all = all.checked_add(frames).ok_or(InvalidHistogram)?;
+            if frames == 0 || longest() <= index(animals) {
+                return Err(InvalidHistogram);
+            }
+            histogram.add(animals, frames);
+        }
+        Ok(histogram)
+    }
+}
+
+/// What is no histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored histogram is damaged")]
 pub struct InvalidHistogram;
+
+/// More bars than any frame's animals make: what is longer is damaged.
+fn longest() -> usize {
+    index(crate::frame::ANIMALS_MAX).saturating_mul(2 * crate::frame::CLASSES_MAX)
+}
 
 fn index(animals: u32) -> usize {
     usize::try_from(animals).unwrap_or(usize::MAX)
@@ -291,16 +341,34 @@ mod tests {
         }
 
         #[test]
-        fn a_histogram_survives_its_bytes(bars in prop::collection::vec((0_u32..200, 1_u64..1_000_000), 0..30)) {
+        fn a_histogram_survives_its_bytes_and_its_text(bars in prop::collection::vec((0_u32..200, 1_u64..1_000_000), 0..30)) {
             let histogram = Histogram::of(&bars);
             let mut bytes = Vec::new();
             histogram.encode(&mut bytes);
-            prop_assert_eq!(Histogram::decode(&bytes), Ok(histogram));
+            prop_assert_eq!(Histogram::decode(&bytes), Ok(histogram.clone()));
+            let text = serde_json::to_string(&histogram).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
         }
 
         #[test]
         fn damaged_bytes_are_an_error_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             _ = Histogram::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_histogram_is_an_error() {
+        let bars = |text| serde_json::from_str::<Histogram>(text);
+        insta::assert_snapshot!(serde_json::to_string(&bars(r#"{"4":20,"3":40}"#).unwrap()).unwrap(), @r#"{"3":40,"4":20}"#);
+        for damaged in [
+            r#"{"3":0}"#,
+            r#"{"3":-1}"#,
+            r#"{"goats":1}"#,
+            r#"{"4294967295":1}"#,
+            r#"{"3":18446744073709551615,"4":1}"#,
+            "[1,2]",
+        ] {
+            assert!(bars(damaged).is_err(), "{damaged}");
         }
     }
 

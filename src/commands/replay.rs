@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pipeline::{End, Input, Job, Progress};
-use schemas::commit::StateStore;
 use schemas::log::{FrameLog, LogError, Partition};
-use schemas::window::WindowSize;
 use sinks::log::segments::Segments;
 use sinks::state::sqlite::SqliteState;
 
@@ -57,13 +55,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signal()?;
     let log: Arc<dyn FrameLog> = Arc::new(Segments::open_read_only(&config.log.dir)?);
     let into = new_tables(&args.into)?;
-    let store = Arc::new(SqliteState::open(&into)?);
     let mut pipeline = config.pipeline();
     pipeline.commit_interval = COMMIT_INTERVAL;
     let progress = Arc::new(Progress::default());
     let job = Job {
         inputs: Input::all_of(&log),
-        store: Arc::<SqliteState>::clone(&store),
+        store: Arc::new(SqliteState::open(&into)?),
         shape: config.shape(),
         config: pipeline,
         end: End::CaughtUp,
@@ -92,7 +89,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         progress.accepted_total(),
         progress.duplicate_total(),
         progress.parked_total(),
-        windows(&*store)?,
+        progress.new_windows_total(),
         taken.as_secs_f64(),
     );
     output::unless_closed(written.and_then(|()| out.flush()))?;
@@ -120,33 +117,4 @@ fn records(log: &dyn FrameLog) -> Result<u64, LogError> {
         records += bounds.high.0 - bounds.low.0;
     }
     Ok(records)
-}
-
-/// How many windows have rows, of all sizes.
-fn windows(store: &dyn StateStore) -> anyhow::Result<u64> {
-    use schemas::commit::SeriesQuery;
-    use schemas::time::UnixMillis;
-    /// Windows of one page.
-    const PAGE: u32 = 10_000;
-    let mut windows = 0;
-    for source in store.sources()? {
-        for size in WindowSize::ALL {
-            let mut from = UnixMillis::MIN;
-            loop {
-                let page = store.series(&SeriesQuery {
-                    source: source.state.source,
-                    size,
-                    from,
-                    to: UnixMillis::MAX,
-                    metric: None,
-                    limit: PAGE,
-                    newest_first: false,
-                })?;
-                let Some(last) = page.last() else { break };
-                from = UnixMillis::new(last.window.start.get().saturating_add(1));
-                windows += u64::try_from(page.len()).unwrap_or(0);
-            }
-        }
-    }
-    Ok(windows)
 }

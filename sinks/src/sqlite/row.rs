@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use rusqlite::types::{FromSqlError, ToSql, ToSqlOutput, Type, Value};
+use rusqlite::types::{FromSqlError, ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{Row, RowIndex};
 use schemas::source::SourceId;
 
@@ -14,6 +14,15 @@ impl ToSql for Int {
         let value = i64::try_from(self.0)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         Ok(ToSqlOutput::Owned(Value::Integer(value)))
+    }
+}
+
+/// A text as a column, from its UTF-8 bytes.
+pub(crate) struct Text<'a>(pub(crate) &'a [u8]);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }
 }
 

@@ -16,6 +16,7 @@
 //! copying the file without its `-wal` companion while it is open.
 
 mod audit;
+mod histograms;
 mod read;
 mod schema;
 mod write;

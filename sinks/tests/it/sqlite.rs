@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
 use schemas::commit::{
     Commit, CommitError, Ledger, PartitionAdvance, Place, SourceChange, SourceState, StateStore,
     Status, StoreError, WindowState,
 };
 use schemas::log::{LogId, Offset, Partition};
-use schemas::stats::Histogram;
+use schemas::stats::{Histogram, Statistics};
 use schemas::time::UnixMillis;
 use schemas::window::{Window, WindowSize};
 use sinks::state::sqlite::SqliteState;
@@ -132,6 +134,51 @@ fn people_read_the_statistics_with_plain_sql() {
     );
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn sql_finds_the_same_statistics(
+        histograms in vec(btree_map(0_u32..30, 1_u64..300, 1..10), 1..12),
+        few in vec(btree_map(0_u32..30, 1_u64..3, 1..4), 1..12),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = SqliteState::open(file(dir.path())).unwrap();
+        state.claim(&log(), Partition(0), Offset(0)).unwrap();
+        let histograms: Vec<Histogram> =
+            histograms.into_iter().chain(few).map(|bars| bars.try_into().unwrap()).collect();
+        let mut commit = nth(0, histograms.len().try_into().unwrap());
+        for (window, histogram) in commit.sources[0].windows.iter_mut().zip(&histograms) {
+            window.frames = histogram.frames();
+            window.metrics[0].1 = histogram.clone();
+        }
+        state.commit(&commit).unwrap();
+
+        let expected: Vec<_> = histograms.iter().map(statistics).collect();
+        prop_assert_eq!(statistics_by_sql(&file(dir.path())), expected);
+    }
+}
+
+/// What the view says of `total`, by window: the numbers, and the modes.
+fn statistics_by_sql(file: &Path) -> Vec<([u64; 7], String)> {
+    let by_hand = rusqlite::Connection::open(file).unwrap();
+    let sql = "SELECT sum, sum_squares, min, max, q1_x4, median_x4, q3_x4, modes
+               FROM window_metrics WHERE metric = 'total' ORDER BY start_ms";
+    let mut ask = by_hand.prepare(sql).unwrap();
+    let told = ask.query_map([], |row| {
+        let number = |column| row.get::<_, i64>(column).unwrap().try_into().unwrap();
+        Ok((std::array::from_fn(number), row.get(7)?))
+    });
+    told.unwrap().map(Result::unwrap).collect()
+}
+
+fn statistics(histogram: &Histogram) -> ([u64; 7], String) {
+    let stats = histogram.statistics().unwrap();
+    let Statistics { frames: _, sum, sum_squares, min, max, q1, median, q3, modes } = stats;
+    let modes: Vec<String> = modes.iter().map(u32::to_string).collect();
+    let numbers = [sum, sum_squares, min.into(), max.into(), q1.0, median.0, q3.0];
+    (numbers, modes.join(","))
+}
+
 #[test]
 fn reading_alone_sees_commits_and_makes_none() {
     let dir = tempfile::tempdir().unwrap();
@@ -239,10 +286,10 @@ fn a_histogram_damaged_on_disk_is_an_error_that_says_so() {
     state.claim(&log(), Partition(0), Offset(0)).unwrap();
     state.commit(&nth(0, 1)).unwrap();
     let by_hand = rusqlite::Connection::open(file(dir.path())).unwrap();
-    by_hand.execute("UPDATE window_metrics SET histogram = x'0100'", []).unwrap();
+    by_hand.execute("UPDATE windows SET histograms = '{\"total\":{\"1\":0}}'", []).unwrap();
     let told = state.window(source(1), WindowSize::Minute, UnixMillis::new(0)).unwrap_err();
     assert!(matches!(told, StoreError::Damaged { .. }), "{told}");
     assert!(told.to_string().contains("histogram"), "{told}");
-    by_hand.execute("UPDATE window_metrics SET histogram = x'01'", []).unwrap();
+    by_hand.execute("UPDATE windows SET histograms = '{\"total\":{\"1\":1}}'", []).unwrap();
     assert!(state.audit().unwrap().imbalances().join(" ").contains("misses frames"));
 }

@@ -7,10 +7,10 @@ use schemas::commit::{Audit, Ledger, PartitionAccount, SourceAccount};
 use schemas::intervals::Intervals;
 use schemas::log::{LogId, Offset, Partition};
 use schemas::source::SourceId;
-use schemas::stats::Histogram;
 use schemas::window::WindowSize;
 
 use crate::sqlite::row::{from_int, named, parse, source_id};
+use crate::state::sqlite::histograms;
 use crate::state::sqlite::read::reason_named;
 
 /// Adds everything up; the caller holds one view.
@@ -108,25 +108,14 @@ fn add_frames(connection: &Connection, accounts: &mut Accounts) -> rusqlite::Res
     Ok(())
 }
 
-/// Counts windows of which a metric's histogram does not add up to the frames,
-/// row by row in the order of the keys.
+/// Counts windows of which a metric's histogram does not add up to the frames.
 fn add_uneven(connection: &Connection, accounts: &mut Accounts) -> rusqlite::Result<()> {
-    let mut find = connection.prepare(
-        "SELECT m.source, m.size, m.start_ms, coalesce(w.frames, 0), m.histogram
-         FROM window_metrics AS m LEFT JOIN windows AS w USING (source, size, start_ms)
-         ORDER BY m.source, m.size, m.start_ms",
-    )?;
+    let mut find = connection.prepare("SELECT source, frames, histograms FROM windows")?;
     let mut rows = find.query([])?;
-    let mut last_uneven = None;
     while let Some(row) = rows.next()? {
-        let histogram = parse(row, 4, Histogram::decode)?;
-        if histogram.frames() == from_int(row, 3)? {
-            continue;
-        }
-        let window: (i64, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if last_uneven.as_ref() != Some(&window) {
+        let (frames, metrics) = (from_int(row, 1)?, parse(row, 2, histograms::read)?);
+        if metrics.iter().any(|(_, histogram)| histogram.frames() != frames) {
             account(accounts, source_id(row, 0)?).uneven_windows += 1;
-            last_uneven = Some(window);
         }
     }
     Ok(())

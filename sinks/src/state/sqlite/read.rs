@@ -14,41 +14,35 @@ use schemas::time::UnixMillis;
 use schemas::window::{Window, WindowSize};
 
 use crate::sqlite::row::{from_int, named, parse, source_id};
+use crate::state::sqlite::histograms;
 
 const ONE_WINDOW: &str = "
-    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev,
+           histograms
     FROM windows
     WHERE source = ?1 AND size = ?2 AND start_ms = ?3";
 
 const OPEN_WINDOWS: &str = "
-    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev,
+           histograms
     FROM windows INDEXED BY open_windows
     WHERE status = 'open' AND source = ?1";
 
 const OLDEST_FIRST: &str = "
-    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev,
+           histograms
     FROM windows
     WHERE source = ?1 AND size = ?2 AND ?3 <= start_ms AND start_ms < ?4
     ORDER BY start_ms
     LIMIT ?5";
 
 const NEWEST_FIRST: &str = "
-    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev
+    SELECT source, size, start_ms, end_ms, frames, frames_expected, status, rev,
+           histograms
     FROM windows
     WHERE source = ?1 AND size = ?2 AND ?3 <= start_ms AND start_ms < ?4
     ORDER BY start_ms DESC
     LIMIT ?5";
-
-const ALL_METRICS: &str = "
-    SELECT metric, histogram
-    FROM window_metrics
-    WHERE source = ?1 AND size = ?2 AND start_ms = ?3
-    ORDER BY metric";
-
-const ONE_METRIC: &str = "
-    SELECT histogram
-    FROM window_metrics
-    WHERE source = ?1 AND size = ?2 AND start_ms = ?3 AND metric = ?4";
 
 const ONE_SOURCE: &str = "
     SELECT source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted,
@@ -113,8 +107,6 @@ pub(super) fn open_windows(
     let mut windows = windows(connection, OPEN_WINDOWS, [source.get()])?;
     // Sizes by length; their names sort otherwise.
     windows.sort_by_key(|state| (state.window.size, state.window.start));
-    let mut fill = AllMetrics::prepare(connection)?;
-    windows.iter_mut().try_for_each(|window| fill.load(window))?;
     Ok(windows)
 }
 
@@ -125,9 +117,7 @@ pub(super) fn window(
     start: UnixMillis,
 ) -> rusqlite::Result<Option<WindowState>> {
     let key = params![source.get(), size.name(), start.get()];
-    let Some(mut window) = windows(connection, ONE_WINDOW, key)?.pop() else { return Ok(None) };
-    AllMetrics::prepare(connection)?.load(&mut window)?;
-    Ok(Some(window))
+    Ok(windows(connection, ONE_WINDOW, key)?.pop())
 }
 
 pub(super) fn series(
@@ -138,22 +128,15 @@ pub(super) fn series(
     let sql = if *newest_first { NEWEST_FIRST } else { OLDEST_FIRST };
     let range = params![source.get(), size.name(), from.get(), to.get(), limit];
     let mut windows = windows(connection, sql, range)?;
-    match metric {
-        None => {
-            let mut fill = AllMetrics::prepare(connection)?;
-            windows.iter_mut().try_for_each(|window| fill.load(window))?;
-        }
-        Some(metric) => {
-            let mut find = connection.prepare_cached(ONE_METRIC)?;
-            for state in &mut windows {
-                let Window { size, start, .. } = state.window;
-                let key = params![state.source.get(), size.name(), start.get(), &**metric];
-                let stored = find.query_row(key, |row| parse(row, 0, Histogram::decode));
-                // No row of it: no frame showed any.
-                let unseen = || Histogram::of(&[(0, state.frames)]);
-                let histogram = stored.optional()?.unwrap_or_else(unseen);
-                state.metrics = vec![(Arc::clone(metric), histogram)];
-            }
+    if let Some(metric) = metric {
+        for state in &mut windows {
+            let named = state.metrics.iter().position(|(name, _)| name == metric);
+            let histogram = match named {
+                Some(at) => state.metrics.swap_remove(at).1,
+                // No frame showed any.
+                None => Histogram::of(&[(0, state.frames)]),
+            };
+            state.metrics = vec![(Arc::clone(metric), histogram)];
         }
     }
     Ok(windows)
@@ -212,7 +195,7 @@ fn source_state(row: &Row<'_>) -> rusqlite::Result<SourceState> {
     })
 }
 
-/// The windows that `sql` finds, without their metrics.
+/// The windows that `sql` finds.
 fn windows(
     connection: &Connection,
     sql: &str,
@@ -231,39 +214,10 @@ fn windows(
             frames_expected: from_int(row, 5)?,
             status: named(row, 6, status_named)?,
             rev: from_int(row, 7)?,
-            metrics: Vec::new(),
+            metrics: parse(row, 8, histograms::read)?,
         })
     })?;
     found.collect()
-}
-
-/// Loads the metrics of one window after the other.
-struct AllMetrics<'c> {
-    find: rusqlite::CachedStatement<'c>,
-    /// Names met before: a series shares a few.
-    names: Vec<Arc<str>>,
-}
-
-impl<'c> AllMetrics<'c> {
-    fn prepare(connection: &'c Connection) -> rusqlite::Result<AllMetrics<'c>> {
-        Ok(AllMetrics { find: connection.prepare_cached(ALL_METRICS)?, names: Vec::new() })
-    }
-
-    fn load(&mut self, state: &mut WindowState) -> rusqlite::Result<()> {
-        let Window { size, start, .. } = state.window;
-        let mut rows = self.find.query(params![state.source.get(), size.name(), start.get()])?;
-        while let Some(row) = rows.next()? {
-            let name = named(row, 0, |name| {
-                let known = self.names.iter().find(|known| known.as_ref() == name);
-                Some(known.map_or_else(|| Arc::from(name), Arc::clone))
-            })?;
-            if !self.names.contains(&name) {
-                self.names.push(Arc::clone(&name));
-            }
-            state.metrics.push((name, parse(row, 1, Histogram::decode)?));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -286,17 +240,9 @@ mod tests {
                 .unwrap();
             steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
         };
-        for sql in [
-            ONE_WINDOW,
-            OPEN_WINDOWS,
-            OLDEST_FIRST,
-            NEWEST_FIRST,
-            ALL_METRICS,
-            ONE_METRIC,
-            ONE_SOURCE,
-            SOURCE_METRICS,
-            SEQS,
-        ] {
+        for sql in
+            [ONE_WINDOW, OPEN_WINDOWS, OLDEST_FIRST, NEWEST_FIRST, ONE_SOURCE, SOURCE_METRICS, SEQS]
+        {
             let plan = plan(sql);
             assert!(plan.starts_with("SEARCH "), "{plan}: {sql}");
             assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}: {sql}");

@@ -13,21 +13,19 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
 use schemas::commit::{
     Commit, CommitError, Ledger, Parked, PartitionAdvance, SeqBlock, SourceChange, SourceState,
-    StoreError, WindowState,
+    WindowState,
 };
 use schemas::log::Offset;
 use schemas::source::SourceId;
-use schemas::stats::{Histogram, Statistics};
 
-use crate::sqlite::error::{damaged, store_error};
-use crate::sqlite::row::{Int, from_int};
-use crate::state::sqlite::Writer;
+use crate::sqlite::error::store_error;
+use crate::sqlite::row::{Int, Text, from_int};
+use crate::state::sqlite::{Writer, histograms};
 
 /// Room to encode in, filled again for each row.
 #[derive(Default)]
 pub(super) struct Buffers {
-    histogram: Vec<u8>,
-    modes: String,
+    histograms: Vec<u8>,
     seqs: Vec<u8>,
     session: String,
     /// The metrics of the source that is being written.
@@ -56,7 +54,7 @@ impl From<CommitError> for Stop {
 pub(super) fn commit(writer: &mut Writer, path: &Path, commit: &Commit) -> Result<(), CommitError> {
     fail::fail_point!("commit-before-begin");
     let mut new_metrics = Vec::new();
-    match apply(writer, path, commit, &mut new_metrics) {
+    match apply(writer, commit, &mut new_metrics) {
         Ok(()) => {
             // Only now: what was rolled back is not there.
             writer.known_metrics.extend(new_metrics);
@@ -70,7 +68,6 @@ pub(super) fn commit(writer: &mut Writer, path: &Path, commit: &Commit) -> Resul
 
 fn apply(
     writer: &mut Writer,
-    path: &Path,
     commit: &Commit,
     new_metrics: &mut Vec<(SourceId, Arc<str>)>,
 ) -> Result<(), Stop> {
@@ -84,7 +81,7 @@ fn apply(
     let mut rows = Rows::prepare(&transaction)?;
     for change in &commit.sources {
         change_source(&transaction, &change.state)?;
-        rows.write(change, path, buffers)?;
+        rows.write(change, buffers)?;
         for metric in buffers.metrics.drain(..) {
             let known = (change.state.source, metric);
             if !known_metrics.contains(&known) {
@@ -190,7 +187,6 @@ fn change_source(connection: &Connection, state: &SourceState) -> Result<(), Sto
 /// The statements that write rows, prepared once a commit.
 struct Rows<'c> {
     window: CachedStatement<'c>,
-    window_metric: CachedStatement<'c>,
     metric: CachedStatement<'c>,
     seqs: CachedStatement<'c>,
     parked: CachedStatement<'c>,
@@ -201,13 +197,8 @@ impl<'c> Rows<'c> {
         Ok(Rows {
             window: connection.prepare_cached(
                 "REPLACE INTO windows (source, size, start_ms, end_ms, frames, frames_expected,
-                                       status, rev)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?,
-            window_metric: connection.prepare_cached(
-                "REPLACE INTO window_metrics (source, size, start_ms, metric, sum, sum_squares,
-                                              min, max, q1_x4, median_x4, q3_x4, modes, histogram)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                                       status, rev, histograms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?,
             metric: connection.prepare_cached(
                 "INSERT INTO source_metrics (source, metric) VALUES (?1, ?2)
@@ -226,15 +217,10 @@ impl<'c> Rows<'c> {
 
     /// Writes a source's windows and sequence numbers; leaves the names of its
     /// metrics in `buffers.metrics`.
-    fn write(
-        &mut self,
-        change: &SourceChange,
-        path: &Path,
-        buffers: &mut Buffers,
-    ) -> Result<(), Stop> {
+    fn write(&mut self, change: &SourceChange, buffers: &mut Buffers) -> rusqlite::Result<()> {
         buffers.metrics.clear();
         for window in &change.windows {
-            self.write_window(window, path, buffers)?;
+            self.write_window(window, buffers)?;
         }
         for block in &change.blocks {
             let SeqBlock { source, session, block, seqs } = block;
@@ -252,13 +238,9 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    fn write_window(
-        &mut self,
-        state: &WindowState,
-        path: &Path,
-        buffers: &mut Buffers,
-    ) -> Result<(), Stop> {
+    fn write_window(&mut self, state: &WindowState, buffers: &mut Buffers) -> rusqlite::Result<()> {
         let WindowState { source, window, frames, frames_expected, status, rev, metrics } = state;
+        histograms::write(metrics, &mut buffers.histograms);
         self.window.execute(params![
             source.get(),
             window.size.name(),
@@ -268,28 +250,9 @@ impl<'c> Rows<'c> {
             Int(*frames_expected),
             status.name(),
             Int(*rev),
+            Text(&buffers.histograms),
         ])?;
-        for (metric, histogram) in metrics {
-            let statistics = statistics(histogram, state, metric, path)?;
-            let Statistics { sum, sum_squares, min, max, q1, median, q3, modes, .. } = &statistics;
-            buffers.histogram.clear();
-            histogram.encode(&mut buffers.histogram);
-            list(&mut buffers.modes, modes);
-            self.window_metric.execute(params![
-                source.get(),
-                window.size.name(),
-                window.start.get(),
-                &**metric,
-                Int(*sum),
-                Int(*sum_squares),
-                min,
-                max,
-                Int(q1.0),
-                Int(median.0),
-                Int(q3.0),
-                buffers.modes,
-                buffers.histogram,
-            ])?;
+        for (metric, _) in metrics {
             // Few metrics, and mostly the same pointers: a list beats a set.
             let same = |known: &Arc<str>| Arc::ptr_eq(known, metric) || known == metric;
             if !buffers.metrics.iter().any(same) {
@@ -313,38 +276,8 @@ impl<'c> Rows<'c> {
     }
 }
 
-fn statistics(
-    histogram: &Histogram,
-    state: &WindowState,
-    metric: &str,
-    path: &Path,
-) -> Result<Statistics, Stop> {
-    histogram.statistics().ok_or_else(|| {
-        let WindowState { source, window, .. } = state;
-        let (size, start) = (window.size, window.start);
-        let what = format!("metric {metric} of source {source}, {size} {start}, has no frames");
-        let refused: StoreError = damaged(path, what);
-        Stop::Refused(refused.into())
-    })
-}
-
-/// Writes numbers with commas between them.
-fn list(out: &mut String, numbers: &[u32]) {
-    out.clear();
-    for (at, number) in numbers.iter().enumerate() {
-        if 0 < at {
-            out.push(',');
-        }
-        push(out, number);
-    }
-}
-
 fn rewrite(out: &mut String, value: impl std::fmt::Display) {
-    out.clear();
-    push(out, value);
-}
-
-fn push(out: &mut String, value: impl std::fmt::Display) {
     use std::fmt::Write;
+    out.clear();
     write!(out, "{value}").expect("a String takes everything");
 }
