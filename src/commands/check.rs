@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use producers::decode::{DecodeOptions, Decoder};
 use producers::detect::onnx::OnnxDetector;
+use sinks::config::{LogKind, StateKind};
 use sinks::log::segments::Segments;
 use sinks::state::sqlite::SqliteState;
 
 use crate::config::{Config, Place, variable};
 use crate::exit::Exit;
-use crate::output;
+use crate::{output, parts};
 
 /// How long a camera may take to show its first picture.
 const PROBE: Duration = Duration::from_secs(8);
@@ -126,6 +127,10 @@ fn every_finding(
 }
 
 fn log(config: &Config) -> anyhow::Result<String> {
+    if config.log.kind == LogKind::Kafka {
+        let log = parts::log_to_read(config)?;
+        return Ok(format!("{} answers, with {} partitions", config.log, log.partitions()));
+    }
     let dir = &config.log.dir;
     writable(dir)?;
     let at = dir.display();
@@ -138,6 +143,10 @@ fn log(config: &Config) -> anyhow::Result<String> {
 }
 
 fn state(config: &Config) -> anyhow::Result<String> {
+    if config.state.kind == StateKind::MySql {
+        parts::tables_to_read(config)?;
+        return Ok(format!("{} answers, with this version's tables", config.state));
+    }
     let path = &config.state.path;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     writable(dir.unwrap_or(Path::new(".")))?;

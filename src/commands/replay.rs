@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pipeline::{End, Input, Job, Progress};
 use schemas::log::{FrameLog, LogError, Partition};
-use sinks::log::segments::Segments;
 use sinks::state::sqlite::SqliteState;
 
 use crate::config::Place;
@@ -53,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = args.place.load()?;
     let stop = signals::stop_on_signal()?;
-    let log: Arc<dyn FrameLog> = Arc::new(Segments::open_read_only(&config.log.dir)?);
+    let log = parts::log_to_read(&config)?;
     let into = new_tables(&args.into)?;
     let mut pipeline = config.pipeline();
     pipeline.commit_interval = COMMIT_INTERVAL;

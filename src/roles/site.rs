@@ -11,6 +11,7 @@
 //!   next start goes on from what was committed.
 
 mod counting;
+mod janitor;
 mod server;
 mod sources;
 mod watch;
@@ -24,12 +25,14 @@ use pipeline::Progress;
 use pipeline::metrics::PipelineMetrics;
 use prometheus::Registry;
 use schemas::commit::StateStore;
+use schemas::log::FrameLog;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock};
 
 use crate::config::Config;
-use crate::parts::{self, Log};
+use crate::parts::{self, Log, Outlet};
 use counting::{Bench, Counting};
+use janitor::Janitor;
 use server::Api;
 use sources::Sources;
 use watch::Watch;
@@ -101,12 +104,17 @@ impl Role {
 /// A site's process that runs.
 pub(crate) struct Running {
     role: Role,
-    log: Log,
+    /// None where only cameras are: they need no more than an outlet.
+    log: Option<Log>,
+    /// Where the frames of this process's own cameras go, if it has any.
+    outlet: Option<Outlet>,
     store: Option<Arc<dyn StateStore>>,
     progress: Arc<Progress>,
     watch: Arc<Watch>,
     sources: Option<Sources>,
     counting: Option<Counting>,
+    janitor: Option<Janitor>,
+    grace: Duration,
     api: Api,
     watched: Instant,
     retained: Instant,
@@ -121,7 +129,18 @@ impl Running {
     pub(crate) fn start(role: Role, config: &Config) -> anyhow::Result<Running> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = Registry::new();
-        let log = Log::open(config, &clock, &registry)?;
+        let log = match role.has_tables() {
+            true => Some(Log::open(config, &clock, &registry)?),
+            false => None,
+        };
+        let outlet = match (&log, role.produces()) {
+            (Some(log), true) => Some(Outlet::to(log, config, &clock, &registry)?),
+            (None, true) => Some(Outlet::open(config, &clock, &registry)?),
+            (_, false) => None,
+        };
+        let frames = log.as_ref().map(Log::frames);
+        let frames = frames.or_else(|| outlet.as_ref().map(Outlet::frames));
+        let frames = frames.context("a process without log and cameras has nothing to do")?;
         let store = match role.has_tables() {
             true => Some(parts::tables(config, &registry)?),
             false => None,
@@ -139,9 +158,9 @@ impl Running {
         // The address first: if it is taken, nothing has begun yet.
         let shared = server::Shared {
             store: store.clone(),
-            log: log.frames(),
+            log: frames,
             clock: Arc::clone(&clock),
-            registry,
+            registry: registry.clone(),
         };
         let readiness = Arc::clone(&watch);
         let api = Api::start(config, shared, move || readiness.parts())?;
@@ -149,16 +168,19 @@ impl Running {
         let mut running = Running {
             role,
             log,
+            outlet,
             store,
             progress,
             watch,
             sources: None,
             counting: None,
+            janitor: None,
+            grace: config.publish.grace,
             api,
             watched: now,
             retained: now,
         };
-        match running.start_rest(config, clock, sources_metrics) {
+        match running.start_rest(config, &clock, &registry, sources_metrics) {
             Ok(()) => Ok(running),
             Err(error) => {
                 running.finish()?;
@@ -170,20 +192,25 @@ impl Running {
     fn start_rest(
         &mut self,
         config: &Config,
-        clock: Arc<dyn Clock>,
+        clock: &Arc<dyn Clock>,
+        registry: &Registry,
         metrics: producers::metrics::Metrics,
     ) -> anyhow::Result<()> {
-        if let (true, Some(store)) = (self.role.counts(), &self.store) {
+        if let (true, Some(log), Some(store)) = (self.role.counts(), &self.log, &self.store) {
+            let snapshots = parts::snapshots(config, registry)?;
+            self.janitor = Some(Janitor::start(config, &snapshots, Arc::clone(clock))?);
             let bench = Bench {
-                log: self.log.frames(),
-                ownership: self.log.ownership(config)?,
+                log: log.frames(),
+                ownership: log.ownership()?,
                 store: Arc::clone(store),
+                snapshots: snapshots.store,
                 progress: Arc::clone(&self.progress),
             };
             self.counting = Some(Counting::start(config, bench)?);
         }
-        if self.role.produces() {
-            self.sources = Some(Sources::start(config, self.log.frames(), clock, metrics)?);
+        if let Some(outlet) = &self.outlet {
+            let started = Sources::start(config, outlet.frames(), Arc::clone(clock), metrics);
+            self.sources = Some(started?);
         }
         Ok(())
     }
@@ -219,13 +246,15 @@ impl Running {
             if let Some(sources) = &mut self.sources {
                 sources.look(&self.watch);
             }
-            if WATCH_EVERY <= self.watched.elapsed() {
-                self.watched = Instant::now();
-                self.watch.look(&self.progress, &*self.log.frames())?;
-            }
-            if RETAIN_EVERY <= self.retained.elapsed() {
-                self.retained = Instant::now();
-                self.log.retain(&self.progress.committed());
+            if let Some(log) = &self.log {
+                if WATCH_EVERY <= self.watched.elapsed() {
+                    self.watched = Instant::now();
+                    self.watch.look(&self.progress, &*log.frames())?;
+                }
+                if RETAIN_EVERY <= self.retained.elapsed() {
+                    self.retained = Instant::now();
+                    log.retain(&self.progress.committed());
+                }
             }
             if let Some(store) = &self.store {
                 each(&**store);
@@ -241,28 +270,35 @@ impl Running {
     /// The first thing that went wrong, in the order in which frames move.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         let published = self.sources.map_or(Ok(()), Sources::finish);
+        if let Some(outlet) = &self.outlet {
+            outlet.finish(self.grace);
+        }
         let counted = self.counting.map_or(Ok(()), |counting| {
-            let frames = self.log.frames();
-            let deadline = Instant::now() + DRAIN;
-            while self.role.drains()
-                && !counting.has_ended()
-                && !watch::is_drained(&self.progress, &*frames)
-            {
-                if deadline < Instant::now() {
-                    tracing::warn!(
-                        "not everything in the log is counted yet; the next start goes on"
-                    );
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(20));
+            if let (true, Some(log)) = (self.role.drains(), &self.log) {
+                drain(&counting, &self.progress, &*log.frames());
             }
             counting.finish()
         });
+        if let Some(janitor) = self.janitor {
+            janitor.finish();
+        }
         self.watch.pipeline_ended();
         let answered = self.api.finish();
         counted?;
         published?;
         answered
+    }
+}
+
+/// Waits until what is in the log is counted, for a while.
+fn drain(counting: &Counting, progress: &Progress, log: &dyn FrameLog) {
+    let deadline = Instant::now() + DRAIN;
+    while !counting.has_ended() && !watch::is_drained(progress, log) {
+        if deadline < Instant::now() {
+            tracing::warn!("not everything in the log is counted yet; the next start goes on");
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -17,6 +17,7 @@ use anyhow::{Context, anyhow};
 use pipeline::{End, Input, Job, PipelineError, Progress};
 use schemas::commit::StateStore;
 use schemas::log::{FrameLog, LogError, Offset, Ownership, Partition};
+use schemas::snapshot::SnapshotStore;
 use schemas::stop::Stop;
 
 use crate::config::Config;
@@ -45,6 +46,7 @@ pub(super) struct Bench {
     pub(super) log: Arc<dyn FrameLog>,
     pub(super) ownership: Box<dyn Ownership>,
     pub(super) store: Arc<dyn StateStore>,
+    pub(super) snapshots: Arc<dyn SnapshotStore>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -100,7 +102,7 @@ impl Counting {
 }
 
 fn count(config: &Config, bench: Bench, stop: &Stop) -> Result<(), CountingError> {
-    let Bench { log, mut ownership, store, progress } = bench;
+    let Bench { log, mut ownership, store, snapshots, progress } = bench;
     while !stop.is_stopped() {
         let Some(held) = ownership.hold(HOLD_WAIT)? else { continue };
         let run = stop.follower();
@@ -111,7 +113,7 @@ fn count(config: &Config, bench: Bench, stop: &Stop) -> Result<(), CountingError
         let job = Job {
             inputs: held.partitions.iter().map(input).collect(),
             store: Arc::clone(&store),
-            snapshots: None,
+            snapshots: Some(Arc::clone(&snapshots)),
             shape: config.shape(),
             config: config.pipeline(),
             end: End::Never,

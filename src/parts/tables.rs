@@ -1,0 +1,78 @@
+//! The tables: a file, or a database on a server.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use prometheus::Registry;
+use schemas::commit::StateStore;
+use sinks::config::{MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
+use sinks::state::mysql::MySqlState;
+use sinks::state::sqlite::SqliteState;
+
+use super::{TWICE, make_parent, secret};
+use crate::config::Config;
+
+/// Opens the tables for writing, and makes new ones where there are none.
+///
+/// # Errors
+///
+/// They cannot be opened, or have another version.
+pub(crate) fn tables(config: &Config, registry: &Registry) -> anyhow::Result<Arc<dyn StateStore>> {
+    match config.state.kind {
+        StateKind::Sqlite => {
+            make_parent(&config.state.path)?;
+            let state = SqliteState::open(&config.state.path)?;
+            state.metrics().register(registry).context(TWICE)?;
+            Ok(Arc::new(state))
+        }
+        StateKind::MySql => {
+            let state = MySqlState::open(&config.state.mysql, password().as_ref())?;
+            state.metrics().register(registry).context(TWICE)?;
+            Ok(Arc::new(state))
+        }
+    }
+}
+
+/// Opens the tables for reading.
+///
+/// # Errors
+///
+/// There are none, or they cannot be read.
+pub(crate) fn tables_to_read(config: &Config) -> anyhow::Result<Arc<dyn StateStore>> {
+    match config.state.kind {
+        StateKind::Sqlite => {
+            let path = &config.state.path;
+            if !path.exists() {
+                bail!(
+                    "there are no tables at {}; name their folder with --state DIR, or begin with \
+                     `animov run`",
+                    path.display()
+                );
+            }
+            Ok(Arc::new(SqliteState::open_read_only(path)?))
+        }
+        StateKind::MySql => {
+            let state = MySqlState::open_read_only(&config.state.mysql, password().as_ref())?;
+            Ok(Arc::new(state))
+        }
+    }
+}
+
+/// Brings the tables up to date; the version before and after.
+///
+/// # Errors
+///
+/// They are newer than this program, or cannot be written.
+pub(crate) fn migrate_tables(config: &Config) -> anyhow::Result<(i64, i64)> {
+    match config.state.kind {
+        StateKind::Sqlite => {
+            make_parent(&config.state.path)?;
+            Ok(SqliteState::migrate(&config.state.path)?)
+        }
+        StateKind::MySql => Ok(MySqlState::migrate(&config.state.mysql, password().as_ref())?),
+    }
+}
+
+fn password() -> Option<MySqlPassword> {
+    secret(MYSQL_PASSWORD_ENV).map(MySqlPassword::from)
+}
