@@ -376,7 +376,10 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// See [`CommitError`]; after every one of them nothing was applied.
+    /// See [`CommitError`]; after every one of them nothing was applied. Only a
+    /// server can go away before it has answered: then the error is one that
+    /// [may succeed later](StoreError::may_succeed_later), and the same commit
+    /// is tried again, unchanged, until its outcome is known. It is applied once.
     fn commit(&self, commit: &Commit) -> Result<(), CommitError>;
 
     /// What is remembered of `source`, if it is known.

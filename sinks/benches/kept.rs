@@ -1,5 +1,6 @@
-//! How fast the embedded log and tables are: `cargo bench -p sinks`, or with
-//! `-- log` or `-- state` only one of them.
+//! How fast the log and the tables are: `cargo bench -p sinks`, or with `-- log`,
+//! `-- state` (SQLite) or `-- mysql` only one of them. The last needs a server:
+//! `ANIMOV_TEST_MYSQL=mysql://root@127.0.0.1:3306`.
 //!
 //! Input, the same in every run: records of 75 bytes, appended 1,000 at a time;
 //! commits of about 2,000 windows of 64 sources, three metrics each, with
@@ -19,9 +20,12 @@ use schemas::source::{SessionId, SourceId};
 use schemas::stats::Histogram;
 use schemas::time::{SystemClock, UnixMillis};
 use schemas::window::{Window, WindowSize};
-use sinks::config::SegmentsConfig;
+use sinks::config::{MySqlConfig, SegmentsConfig};
 use sinks::log::segments::Segments;
+use sinks::state::mysql::MySqlState;
 use sinks::state::sqlite::SqliteState;
+use sqlx::MySql;
+use sqlx::migrate::MigrateDatabase;
 
 const RECORDS: u32 = 4_000_000;
 const RECORD: [u8; 75] = [0x5A; 75];
@@ -41,8 +45,28 @@ fn main() {
         log(dir.path());
     }
     if named("state") {
-        state(dir.path());
+        let path = dir.path().join("state.sqlite");
+        let total = state(&SqliteState::open(&path).unwrap());
+        let length = std::fs::metadata(&path).unwrap().len();
+        println!("the file then: {} bytes a window", length / u64::from(total));
     }
+    if named("mysql") {
+        mysql();
+    }
+}
+
+fn mysql() {
+    let Ok(url) = std::env::var("ANIMOV_TEST_MYSQL") else {
+        println!("SKIPPED: ANIMOV_TEST_MYSQL names no server");
+        return;
+    };
+    let url = format!("{}/animov_bench", url.trim_end_matches('/'));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(MySql::drop_database(&url)).unwrap();
+    runtime.block_on(MySql::create_database(&url)).unwrap();
+    let config = MySqlConfig { url: url.parse().unwrap(), ..MySqlConfig::default() };
+    state(&MySqlState::open(&config, None).unwrap());
+    runtime.block_on(MySql::drop_database(&url)).unwrap();
 }
 
 fn log(dir: &std::path::Path) {
@@ -89,9 +113,8 @@ fn log(dir: &std::path::Path) {
     println!("open a log of {high} records: {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
 }
 
-fn state(dir: &std::path::Path) {
-    let path = dir.join("state.sqlite");
-    let state = SqliteState::open(&path).unwrap();
+/// Commits, and reads back; returns how many windows there are.
+fn state(state: &dyn StateStore) -> u32 {
     let log = LogId("log".into());
     state.claim(&log, Partition(0), Offset(0)).unwrap();
     let names: [Arc<str>; 3] = ["lying".into(), "standing".into(), "total".into()];
@@ -104,8 +127,6 @@ fn state(dir: &std::path::Path) {
     report("commit, about 2,000 windows x 3 metrics", began.elapsed(), total * 4, "row");
     report("  the same", began.elapsed(), total, "window");
     report("  the same", began.elapsed(), COMMITS, "commit");
-    let length = std::fs::metadata(&path).unwrap().len();
-    println!("the file then: {} bytes a window", length / u64::from(total));
 
     let query = SeriesQuery {
         source: SourceId::try_from(7).unwrap(),
@@ -127,6 +148,7 @@ fn state(dir: &std::path::Path) {
     let began = Instant::now();
     state.audit().unwrap();
     report("audit", began.elapsed(), total, "window");
+    total
 }
 
 /// The n-th stretch of time, with every window that it touches.

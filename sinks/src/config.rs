@@ -1,9 +1,9 @@
 //! `[log]`, `[state]` and `[snapshots]` in `animov.toml`. Every field has a
 //! default.
 
-mod snapshots;
-
 mod kafka;
+mod mysql;
+mod snapshots;
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use kafka::{Compression, KafkaConfig, KafkaFault, KafkaSecrets, SaslMechanism, Security};
+pub use mysql::{InvalidMySqlUrl, MYSQL_PASSWORD_ENV, MySqlConfig, MySqlPassword, MySqlUrl, Tls};
 pub use snapshots::{
     InvalidMongoUrl, MONGO_PASSWORD_ENV, MongoConfig, MongoUrl, SnapshotsConfig, SnapshotsKind,
 };
@@ -122,21 +123,46 @@ impl Default for SegmentsConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StateConfig {
+    /// What keeps the tables: `sqlite`, a file of this program, or `mysql`, a
+    /// server. Default: sqlite.
+    pub kind: StateKind,
+
     /// The SQLite database of windows, ledger and parked records.
     pub path: PathBuf,
+
+    /// `[state.mysql]`
+    pub mysql: MySqlConfig,
 }
 
 impl Default for StateConfig {
     fn default() -> StateConfig {
-        StateConfig { path: "animov-data/state.sqlite".into() }
+        StateConfig {
+            kind: StateKind::default(),
+            path: "animov-data/state.sqlite".into(),
+            mysql: MySqlConfig::default(),
+        }
     }
 }
 
 impl fmt::Display for StateConfig {
     /// Where the tables are, for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path.display().fmt(f)
+        match self.kind {
+            StateKind::Sqlite => self.path.display().fmt(f),
+            StateKind::MySql => self.mysql.url.fmt(f),
+        }
     }
+}
+
+/// What keeps the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateKind {
+    /// One file; no server is needed.
+    #[default]
+    Sqlite,
+    /// A MySQL or MariaDB server, which several processes share.
+    MySql,
 }
 
 const fn nonzero(value: u64) -> NonZeroU64 {
@@ -157,6 +183,9 @@ mod tests {
         assert!(read(r#"{"segments": {"partitions": 0}}"#).is_err());
         assert_eq!(read(r#"{"kind": "kafka"}"#).unwrap().kind, LogKind::Kafka);
         assert!(read(r#"{"kind": "kafak"}"#).is_err());
-        assert_eq!(serde_json::from_str::<StateConfig>("{}").unwrap(), StateConfig::default());
+        let state = |json: &str| serde_json::from_str::<StateConfig>(json);
+        assert_eq!(state("{}").unwrap(), StateConfig::default());
+        assert_eq!(state(r#"{"kind": "mysql"}"#).unwrap().kind, StateKind::MySql);
+        assert!(state(r#"{"kind": "postgres"}"#).is_err());
     }
 }

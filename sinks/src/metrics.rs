@@ -99,12 +99,14 @@ impl LogMetrics {
     }
 }
 
-/// What the embedded tables count.
+/// What the tables count.
 #[derive(Clone)]
 pub struct StateMetrics {
     pub(crate) commit_seconds: Histogram,
     pub(crate) committed_windows_total: IntCounter,
     pub(crate) refused_commits_total: IntCounter,
+    pub(crate) lost_answers_total: IntCounter,
+    pub(crate) deadlocks_total: IntCounter,
 }
 
 impl Default for StateMetrics {
@@ -122,6 +124,14 @@ impl Default for StateMetrics {
                 "animov_state_refused_commits_total",
                 "Commits that were not applied.",
             ),
+            lost_answers_total: counter(
+                "animov_state_lost_answers_total",
+                "Commits whose answer from the server was lost; what became of each is found out.",
+            ),
+            deadlocks_total: counter(
+                "animov_state_deadlocks_total",
+                "Transactions that the server undid for another's sake; each is begun again.",
+            ),
         }
     }
 }
@@ -133,12 +143,24 @@ impl StateMetrics {
     ///
     /// They are registered already.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 3] = [
+        let all: [Box<dyn Collector>; 5] = [
             Box::new(self.commit_seconds.clone()),
             Box::new(self.committed_windows_total.clone()),
             Box::new(self.refused_commits_total.clone()),
+            Box::new(self.lost_answers_total.clone()),
+            Box::new(self.deadlocks_total.clone()),
         ];
         all.into_iter().try_for_each(|metric| registry.register(metric))
+    }
+
+    /// Commits whose answer from the server was lost.
+    pub fn lost_answers(&self) -> u64 {
+        self.lost_answers_total.get()
+    }
+
+    /// Transactions that were begun again after a deadlock.
+    pub fn deadlocks(&self) -> u64 {
+        self.deadlocks_total.get()
     }
 }
 

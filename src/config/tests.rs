@@ -48,6 +48,7 @@ fn the_example_shows_every_option() {
         ("log.segments", "[log.segments]"),
         ("log.kafka", "[log.kafka]"),
         ("state", "[state]"),
+        ("state.mysql", "[state.mysql]"),
         ("snapshots", "[snapshots]"),
         ("snapshots.mongo", "[snapshots.mongo]"),
         ("api", "[api]"),
@@ -139,6 +140,9 @@ fn a_wrong_value_is_refused_where_it_stands() {
         refused("[log]\ndir = 3"),
         refused("[snapshots]\nkind = \"files\""),
         refused("[snapshots.mongo]\nurl = \"mongodb://goat:secret@10.0.0.5\""),
+        refused("[state]\nkind = \"postgres\""),
+        refused("[state.mysql]\nurl = \"mysql://animov:hunter2@db/animov\""),
+        refused("[state.mysql]\nanswer_timeout = \"10ms\""),
     ];
     insta::assert_snapshot!(told.join("\n\n"));
 }

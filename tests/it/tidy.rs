@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 5] = [
 ];
 
 /// Each foreign library that lives in one place, and the place.
-const LIVES_IN: [(&str, &[&str]); 6] = [
+const LIVES_IN: [(&str, &[&str]); 7] = [
     ("ffmpeg_next", &["producers/src/decode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
@@ -27,6 +27,7 @@ const LIVES_IN: [(&str, &[&str]); 6] = [
             "sinks/src/snapshots/sqlite.rs",
         ],
     ),
+    ("sqlx", &["sinks/src/state/mysql.rs", "sinks/src/state/mysql/"]),
     ("timely::", &["pipeline/src/dataflow.rs", "pipeline/src/worker.rs", "pipeline/src/run.rs"]),
 ];
 

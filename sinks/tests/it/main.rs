@@ -4,8 +4,10 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod child;
+mod commits;
 mod conformance;
 mod kafka;
+mod mysql;
 mod segments;
 mod snapshots;
 mod sqlite;

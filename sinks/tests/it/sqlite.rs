@@ -7,17 +7,15 @@ use std::thread;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
-use schemas::commit::{
-    Commit, CommitError, Ledger, PartitionAdvance, Place, SourceChange, SourceState, StateStore,
-    Status, StoreError, WindowState,
-};
-use schemas::log::{LogId, Offset, Partition};
+use schemas::commit::{CommitError, StateStore, StoreError};
+use schemas::log::{Offset, Partition};
 use schemas::stats::{Histogram, Statistics};
 use schemas::time::UnixMillis;
-use schemas::window::{Window, WindowSize};
+use schemas::window::WindowSize;
 use sinks::state::sqlite::SqliteState;
 
 use crate::child;
+use crate::commits::{log, minutes, next_offset, nth};
 use crate::conformance::log::source;
 use crate::conformance::state::{TestState, state_conformance};
 use crate::tmpfs::SmallDisk;
@@ -42,60 +40,6 @@ impl TestState for InTempFile {
 
 fn file(dir: &Path) -> PathBuf {
     dir.join("state.sqlite")
-}
-
-fn log() -> LogId {
-    LogId("log".into())
-}
-
-/// The n-th commit of one frame a window, `windows` minutes in it.
-fn nth(n: u64, windows: u64) -> Commit {
-    let start = |minute| i64::try_from(n * windows + minute).unwrap() * 60_000;
-    let minute = |minute| WindowState {
-        source: source(1),
-        window: Window {
-            size: WindowSize::Minute,
-            start: UnixMillis::new(start(minute)),
-            end: UnixMillis::new(start(minute) + 60_000),
-        },
-        frames: 4,
-        frames_expected: 60,
-        status: Status::Open,
-        rev: 1,
-        metrics: vec![("total".into(), Histogram::of(&[(1, 1), (2, 2), (5, 1)]))],
-    };
-    Commit {
-        partitions: vec![PartitionAdvance {
-            log: log(),
-            partition: Partition(0),
-            owner_epoch: 1,
-            from: Offset(n * windows * 4),
-            to: Offset((n + 1) * windows * 4),
-            ledger: Ledger { read: windows * 4, accepted: windows * 4, ..Ledger::default() },
-        }],
-        sources: vec![SourceChange {
-            state: SourceState {
-                source: source(1),
-                rev: n + 1,
-                watermark: UnixMillis::new(0),
-                last_appended_at: UnixMillis::new(0),
-                last_captured_at: UnixMillis::new(0),
-                accepted: (n + 1) * windows * 4,
-                home: Place { log: log(), partition: Partition(0) },
-            },
-            blocks: vec![],
-            windows: (0..windows).map(minute).collect(),
-        }],
-        parked: vec![],
-    }
-}
-
-fn next_offset(state: &SqliteState) -> u64 {
-    state.audit().unwrap().partitions[0].next_offset.0
-}
-
-fn minutes(state: &SqliteState) -> u64 {
-    state.audit().unwrap().sources.first().map_or(0, |account| account.frames[0]) / 4
 }
 
 #[test]

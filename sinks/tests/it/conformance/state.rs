@@ -155,7 +155,7 @@ fn refusal(refused: Result<(), CommitError>) -> Refusal {
 }
 
 /// Everything that can be asked, as one text.
-fn everything(state: &dyn StateStore) -> String {
+pub(crate) fn everything(state: &dyn StateStore) -> String {
     let mut told = vec![
         format!("{:?}", state.audit().unwrap()),
         format!("{:?}", state.sources().unwrap()),
