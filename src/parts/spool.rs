@@ -39,8 +39,8 @@ impl Outlet {
         match log {
             Log::Segments(_) => Ok(Outlet { frames: log.frames(), spool: None }),
             Log::Kafka(log) => {
-                let log = Arc::clone(log);
-                let connect = Box::new(move || Ok(Arc::<KafkaLog>::clone(&log) as Arc<dyn FrameLog>));
+                let log: Arc<dyn FrameLog> = Arc::<KafkaLog>::clone(log);
+                let connect = Box::new(move || Ok(Arc::clone(&log)));
                 Outlet::spooled(connect, config, clock, registry)
             }
         }
@@ -89,8 +89,7 @@ impl Outlet {
         };
         let local = Segments::open(&options.dir, segments, Arc::clone(clock))?;
         let metrics = SpoolMetrics::register(registry).context(TWICE)?;
-        let spool =
-            Spool::start(connect, Arc::new(local), options, Arc::clone(clock), metrics)?;
+        let spool = Spool::start(connect, Arc::new(local), options, Arc::clone(clock), metrics)?;
         let spool = Arc::new(spool);
         Ok(Outlet { frames: Arc::<Spool>::clone(&spool), spool: Some(spool) })
     }
