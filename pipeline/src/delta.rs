@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
 use schemas::window::MINUTE_MS;
+use smallvec::SmallVec;
 
 use crate::classes::{ClassId, MetricId, MetricLookup};
 
@@ -14,8 +15,9 @@ pub(crate) struct MinuteDelta {
     pub(crate) frames: u64,
     /// The watermark as it stood when the last of the frames came.
     pub(crate) watermark: UnixMillis,
-    /// Frames that show animals; the others are the rest of `frames`.
-    pub(crate) metrics: Vec<(MetricId, Histogram)>,
+    /// Frames that show animals; the others are the rest of `frames`. The usual
+    /// three metrics are kept in place.
+    pub(crate) metrics: SmallVec<[(MetricId, Histogram); 3]>,
 }
 
 /// The minutes of one source that the current epoch adds to.
@@ -70,15 +72,22 @@ impl Deltas {
     fn find(&mut self, start: UnixMillis) -> usize {
         *self.at.entry(start).or_insert_with(|| {
             let watermark = UnixMillis::MIN;
-            self.minutes.push(MinuteDelta { start, frames: 0, watermark, metrics: Vec::new() });
+            self.minutes.push(MinuteDelta {
+                start,
+                frames: 0,
+                watermark,
+                metrics: SmallVec::new(),
+            });
             self.minutes.len() - 1
         })
     }
 
-    /// The epoch's deltas; the next epoch begins with none.
+    /// The epoch's deltas, ascending; the next epoch begins with none.
     pub(crate) fn take(&mut self) -> Vec<MinuteDelta> {
         self.at.clear();
         self.last = 0;
-        std::mem::take(&mut self.minutes)
+        let mut minutes = std::mem::take(&mut self.minutes);
+        minutes.sort_unstable_by_key(|minute| minute.start);
+        minutes
     }
 }

@@ -148,15 +148,13 @@ impl Source {
         context: &Context,
         metrics: &mut MetricLookup,
     ) -> SourceChange {
-        for delta in self.deltas.take() {
-            let known = self.stored_up_to;
-            self.windows.add(&delta, epoch, &context.rules, |window| {
-                if known < window.start {
-                    return None;
-                }
-                context.history.window(self.id, window.size, window.start)
-            });
-        }
+        let (known, deltas) = (self.stored_up_to, self.deltas.take());
+        self.windows.add(&deltas, epoch, &context.rules, |window| {
+            if known < window.start {
+                return None;
+            }
+            context.history.window(self.id, window.size, window.start)
+        });
         self.stored_up_to = self.watermark.last_captured_at;
         self.rev += 1;
         let Watermark { at: watermark, last_appended_at, last_captured_at } = self.watermark;

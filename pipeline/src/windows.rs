@@ -5,10 +5,11 @@
 //!
 //! - A window that is held is right as of the current epoch; one that is not
 //!   held is right in the store.
+//! - Between two epochs, the windows of one size ascend. In a list and not in a
+//!   tree, because an epoch goes through all of them anyway.
 //! - An open window is held. A window that is final and quiet is let go of once
 //!   the store has it, and comes back when a late frame asks for it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::commit::{Status, WindowState};
@@ -32,10 +33,10 @@ pub(crate) struct Rules {
     pub(crate) names: Arc<Names>,
 }
 
-/// The windows of one source that are held, by size and start.
+/// The windows of one source that are held, by size.
 #[derive(Default)]
 pub(crate) struct Windows {
-    sizes: [BTreeMap<UnixMillis, Held>; WindowSize::ALL.len()],
+    sizes: [Vec<Held>; WindowSize::ALL.len()],
     /// The last day met: asking the calendar is slow.
     day: Option<Window>,
 }
@@ -50,34 +51,41 @@ struct Held {
 }
 
 impl Windows {
-    /// Takes up a window as the store has it.
+    /// Takes up a window as the store has it, behind those of its size.
     pub(crate) fn take_up(&mut self, stored: WindowState, names: &Names) {
-        let held = Held::from_store(stored, names);
-        self.sizes[index(held.window.size)].insert(held.window.start, held);
+        self.sizes[index(stored.window.size)].push(Held::from_store(stored, names));
     }
 
-    /// Adds `delta` to the windows of every size that hold its minute. `load`
-    /// answers what the store has of a window that is not held.
+    /// Adds each of `deltas`, which ascend, to the windows of every size that hold
+    /// its minute. `load` answers what the store has of a window that is not held.
     pub(crate) fn add(
         &mut self,
-        delta: &MinuteDelta,
+        deltas: &[MinuteDelta],
         epoch: u64,
         rules: &Rules,
         mut load: impl FnMut(Window) -> Option<WindowState>,
     ) {
         for size in WindowSize::ALL {
-            let window = self.window(size, delta.start, rules);
-            let held =
-                self.sizes[index(size)].entry(window.start).or_insert_with(|| match load(window) {
-                    Some(stored) => Held::from_store(stored, &rules.names),
-                    None => Held::new(window, &rules.declared),
+            let ordered = self.sizes[index(size)].len();
+            for delta in deltas {
+                let window = self.window(size, delta.start, rules);
+                let all = &mut self.sizes[index(size)];
+                let at = find(all, ordered, window.start).unwrap_or_else(|| {
+                    all.push(match load(window) {
+                        Some(stored) => Held::from_store(stored, &rules.names),
+                        None => Held::new(window, &rules.declared),
+                    });
+                    all.len() - 1
                 });
-            held.add(delta);
-            let was_final = window.end.plus(rules.grace) <= delta.watermark;
-            if was_final || held.status != Status::Open {
-                held.status = Status::Corrected;
+                let held = &mut all[at];
+                held.add(delta);
+                let was_final = window.end.plus(rules.grace) <= delta.watermark;
+                if was_final || held.status != Status::Open {
+                    held.status = Status::Corrected;
+                }
+                held.changed_in = epoch;
             }
-            held.changed_in = epoch;
+            merge(&mut self.sizes[index(size)], ordered);
         }
     }
 
@@ -97,8 +105,8 @@ impl Windows {
 
     /// Whether a window would turn final at `watermark`.
     pub(crate) fn any_ends_by(&self, watermark: UnixMillis, rules: &Rules) -> bool {
-        let held = self.sizes.iter().flat_map(BTreeMap::values);
-        held.into_iter().any(|held| held.ends_by(watermark, rules))
+        let mut held = self.sizes.iter().flatten();
+        held.any(|held| held.ends_by(watermark, rules))
     }
 
     /// Every window that changed in `epoch` or turned final at `watermark`, under
@@ -113,7 +121,7 @@ impl Windows {
         metrics: &mut MetricLookup,
     ) -> Vec<WindowState> {
         let mut changed = Vec::new();
-        for held in self.sizes.iter_mut().flat_map(BTreeMap::values_mut) {
+        for held in self.sizes.iter_mut().flatten() {
             if held.ends_by(watermark, rules) {
                 held.status = Status::Final;
                 held.changed_in = epoch;
@@ -129,7 +137,7 @@ impl Windows {
     /// Lets go of what is final, committed and quiet.
     pub(crate) fn evict(&mut self, epoch: u64, committed: u64) {
         for held in &mut self.sizes {
-            held.retain(|_, held| {
+            held.retain(|held| {
                 held.status == Status::Open
                     || committed < held.changed_in
                     || epoch <= held.changed_in.saturating_add(QUIET_EPOCHS)
@@ -139,7 +147,29 @@ impl Windows {
 
     /// Whether nothing is held.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sizes.iter().all(BTreeMap::is_empty)
+        self.sizes.iter().all(Vec::is_empty)
+    }
+}
+
+/// The place of the window that begins at `start`: among the `ordered` ones, or
+/// the last behind them.
+fn find(held: &[Held], ordered: usize, start: UnixMillis) -> Option<usize> {
+    let (before, new) = held.split_at(ordered);
+    match new.last() {
+        Some(last) if last.start() == start => Some(held.len() - 1),
+        // Nearly always a new window.
+        _ if before.last().is_none_or(|last| last.start() < start) => None,
+        _ => before.binary_search_by_key(&start, Held::start).ok(),
+    }
+}
+
+/// Makes the `ordered` windows and those behind them, which ascend too, one list.
+fn merge(held: &mut [Held], ordered: usize) {
+    let (before, new) = held.split_at(ordered);
+    let late = |(last, first): (&Held, &Held)| first.start() < last.start();
+    if before.last().zip(new.first()).is_some_and(late) {
+        // Finds the two by itself.
+        held.sort_by_key(Held::start);
     }
 }
 
@@ -165,6 +195,10 @@ impl Held {
         let metrics =
             metrics.into_iter().map(|(name, histogram)| (names.metric(&name), histogram)).collect();
         Held { window, frames, status, rev, metrics, changed_in: 0 }
+    }
+
+    fn start(&self) -> UnixMillis {
+        self.window.start
     }
 
     fn add(&mut self, delta: &MinuteDelta) {
