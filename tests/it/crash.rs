@@ -68,7 +68,7 @@ impl Load {
 
 /// Posts until told to stop, each post again and again until it is acknowledged:
 /// what a producer does. Afterwards some posts are sent once more.
-fn feed(site: &Site, seed: u64, stop: &AtomicBool, acknowledged: &Mutex<Vec<Counted>>) {
+pub(crate) fn feed(site: &Site, seed: u64, stop: &AtomicBool, acknowledged: &Mutex<Vec<Counted>>) {
     let mut load = Load { random: Random(seed), sent: 0 };
     while !stop.load(Ordering::SeqCst) {
         let frames = load.post();
@@ -111,7 +111,7 @@ fn under_load(seed: u64, torment: impl FnOnce(&Site, &Mutex<Vec<Counted>>)) {
 }
 
 /// Ends the feeding also when a check fails.
-struct Ends<'a>(&'a AtomicBool);
+pub(crate) struct Ends<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {

@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod oracle;
 mod page;
+mod scale_out;
 mod spool;
 mod support;
 mod tidy;

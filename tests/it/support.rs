@@ -62,8 +62,7 @@ impl Site {
     /// A site whose configuration begins with `more`.
     pub(crate) fn new(more: &str) -> Site {
         let dir = tempfile::tempdir().unwrap();
-        // Free now; nobody else on the machine takes it within a test.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = dir.path().join("animov.toml");
         let text = format!("{more}\n[api]\nbind = \"127.0.0.1:{port}\"\n");
         std::fs::write(&config, text).unwrap();
@@ -92,6 +91,25 @@ impl Site {
             .open(self.dir.path().join("run.log"))
             .unwrap();
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        Running { child }
+    }
+
+    /// Starts one of several processes of the site, which answers at `port`.
+    pub(crate) fn start_role(&self, role: &str, port: u16) -> Running {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("run.log"))
+            .unwrap();
+        let child = Command::new(ANIMOV)
+            .args([role, "--bind", &format!("127.0.0.1:{port}"), "--config"])
+            .arg(&self.config)
+            .args(["--state", self.state().to_str().unwrap()])
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         Running { child }
     }
 
@@ -144,10 +162,11 @@ impl Site {
         });
     }
 
-    /// Runs `animov` with the state folder as its last argument.
+    /// Runs `animov` on this site, with its configuration and its state folder.
     pub(crate) fn animov(&self, arguments: &[&str]) -> Output {
-        let state = self.state();
-        animov(&[arguments, &["--state", state.to_str().unwrap()]].concat())
+        let (config, state) = (&self.config, self.state());
+        let place = ["--config", config.to_str().unwrap(), "--state", state.to_str().unwrap()];
+        animov(&[arguments, &place].concat())
     }
 
     /// Every window and metric of one size, as exported.
@@ -155,6 +174,11 @@ impl Site {
         let told = self.animov(&["export", "windows", "--size", size, "--format", "ndjson"]);
         lines(&succeeded(told))
     }
+}
+
+/// A port that is free now; nobody else on the machine takes it within a test.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Runs `animov` to its end.
@@ -214,6 +238,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Sends `signal`.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().unwrap())
     }
