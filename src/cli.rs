@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    api, audit, camera, check, demo, detect, export, import, migrate, pipeline, replay, run,
+    api, audit, camera, check, demo, detect, export, import, log, migrate, pipeline, replay, run,
     simulate,
 };
 use crate::exit;
@@ -56,6 +56,7 @@ pub(crate) enum Command {
     Audit(audit::Args),
     Replay(replay::Args),
     Migrate(migrate::Args),
+    Log(log::Args),
     Simulate(simulate::Args),
 }
 

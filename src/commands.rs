@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod detect;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod pipeline;
 pub(crate) mod replay;

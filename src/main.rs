@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &Command) -> anyhow::Result<Exit> {
     use crate::commands::{
-        api, audit, camera, check, demo, detect, export, import, migrate, pipeline, replay, run,
-        simulate,
+        api, audit, camera, check, demo, detect, export, import, log, migrate, pipeline, replay,
+        run, simulate,
     };
     match command {
         Command::Run(args) => run::run(args),
@@ -54,6 +54,7 @@ fn dispatch(command: &Command) -> anyhow::Result<Exit> {
         Command::Audit(args) => audit::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Log(args) => log::run(args),
         Command::Simulate(args) => simulate::run(args),
     }
 }

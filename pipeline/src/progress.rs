@@ -69,7 +69,7 @@ impl fmt::Display for Incident {
             false => write!(
                 f,
                 "counted up to offset {wanted}, but the log ends at {high}: it lost what it had \
-                 acknowledged; restore it, or `animov log skip` once it has grown past {wanted}"
+                 acknowledged; restore it, or start again once it has grown past {wanted}"
             ),
         }
     }
