@@ -15,6 +15,8 @@ use schemas::source::SourceId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::stale::TablesAway;
+
 /// The body of every refusal (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -242,6 +244,7 @@ impl IntoResponse for ApiError {
         self.log();
         let (status, kind, title) = self.kind();
         let retry_after = self.retry_after();
+        let away = matches!(&self, ApiError::Store(error) if error.may_succeed_later());
         let challenge = match self {
             ApiError::Unauthenticated { presented: false } => Some(r#"Bearer realm="animov""#),
             ApiError::Unauthenticated { presented: true } => {
@@ -263,6 +266,9 @@ impl IntoResponse for ApiError {
         let problem =
             Problem { kind, title, status: status_code, detail, parameter, faults, faults_total };
         let mut response = (status, Json(problem)).into_response();
+        if away {
+            response.extensions_mut().insert(TablesAway);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {

@@ -13,6 +13,7 @@ mod page;
 mod params;
 mod server;
 mod sources;
+mod stale;
 mod state;
 mod tagged;
 mod web;
@@ -58,6 +59,7 @@ pub fn router(
         .fallback(guard::no_such_path)
         .method_not_allowed_fallback(guard::method_not_allowed)
         .layer(DefaultBodyLimit::max(config.body_bytes_max.get()))
+        .layer(from_fn_with_state(api.clone(), stale::bridge))
         .layer(from_fn_with_state(api.clone(), guard::in_time))
         .layer(from_fn_with_state(api.clone(), guard::known_host))
         .layer(from_fn(guard::safe_headers))

@@ -16,7 +16,9 @@ use crate::tagged;
         description = "Exact windowed statistics of animals seen by cameras.\n\nTimes are RFC 3339 \
             in UTC. A window without frames has no row and is not listed: *no data* is a missing \
             window, *no animals* is a window whose `sum` is 0. `coverage` says how much of the \
-            window was seen. Every refusal is `application/problem+json` (RFC 9457).",
+            window was seen. While the tables are away, what was last answered to the same request is \
+            answered again, with its age in seconds in the header `animov-stale`. Every refusal is \
+            `application/problem+json` (RFC 9457).",
     ),
     modifiers(&Bearer),
     security(("token" = [])),

@@ -23,6 +23,7 @@ use crate::auth::ApiToken;
 use crate::config::ApiConfig;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::stale::Answers;
 
 /// What the API stands on.
 pub struct Parts {
@@ -79,6 +80,7 @@ struct Shared {
     schemas: Arc<Schemas>,
     calls: Arc<Semaphore>,
     requests: Semaphore,
+    answers: Answers,
 }
 
 impl Api {
@@ -91,8 +93,18 @@ impl Api {
         let calls = Arc::new(Semaphore::new(config.calls_max.get()));
         let requests = Semaphore::new(config.requests_max.get());
         let config = config.clone();
+        let answers = Answers::default();
         let schemas = Arc::new(Schemas::builtin());
-        Ok(Api(Arc::new(Shared { parts, config, token, metrics, schemas, calls, requests })))
+        Ok(Api(Arc::new(Shared {
+            parts,
+            config,
+            token,
+            metrics,
+            schemas,
+            calls,
+            requests,
+            answers,
+        })))
     }
 
     pub(crate) fn config(&self) -> &ApiConfig {
@@ -131,6 +143,11 @@ impl Api {
     /// Places for requests; each holds one while it is answered.
     pub(crate) fn requests(&self) -> &Semaphore {
         &self.0.requests
+    }
+
+    /// What was answered last.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// Whether there are tables to read.

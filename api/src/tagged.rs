@@ -1,10 +1,19 @@
 //! Answers that a client may keep, and ask about again.
 
+use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+/// The whole of an answer, also where the client was told that it has it: goes
+/// with the response for [`stale`](crate::stale).
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+}
 
 /// Answers `body` as JSON under a strong `ETag`, or 304 if the client has it.
 ///
@@ -26,14 +35,15 @@ pub(crate) fn json(headers: &HeaderMap, body: &impl Serialize) -> Response {
 pub(crate) fn tagged(
     headers: &HeaderMap,
     content_type: &'static str,
-    body: impl Into<axum::body::Bytes>,
+    body: impl Into<Bytes>,
 ) -> Response {
     let body = body.into();
     let tag = tag_of(&body);
     let mut response = match knows(headers, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => ([(CONTENT_TYPE, content_type)], body).into_response(),
+        false => ([(CONTENT_TYPE, content_type)], body.clone()).into_response(),
     };
+    response.extensions_mut().insert(Answered { content_type, body });
     let out = response.headers_mut();
     // A tag is hexadecimal digits in quotes, which is always a header's value.
     out.extend(HeaderValue::try_from(tag).map(|tag| (ETAG, tag)));

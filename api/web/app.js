@@ -34,6 +34,8 @@ const view = {
 let voice = new Voice(view.language, view.zone);
 let clockAhead = 0; // of the server's clock, before this machine's
 let sources = [];
+/** How old the oldest answer of this round is, if the tables are away. */
+let staleMs = 0;
 let lastAnswer = null;
 let failures = 0;
 let timer = null;
@@ -61,6 +63,7 @@ async function ask(path) {
   if (token) headers.authorization = `Bearer ${token}`;
   if (known) headers["if-none-match"] = known.etag;
   const response = await fetch(path, { headers, cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
+  staleMs = Math.max(staleMs, 1000 * Number(response.headers.get("animov-stale") ?? 0));
   const date = Date.parse(response.headers.get("date"));
   // The header has whole seconds: half a second is the best guess of the rest.
   if (date && Math.abs(date + 500 - serverNow()) > 1500) clockAhead = date + 500 - Date.now();
@@ -78,6 +81,7 @@ async function ask(path) {
 async function round() {
   clearTimeout(timer);
   if (document.hidden) return;
+  staleMs = 0;
   try {
     if (lastAnswer === null) await introduce();
     const answer = await ask("v1/sources");
@@ -85,8 +89,9 @@ async function round() {
     showSources();
     await Promise.all(sources.map(refresh));
     failures = 0;
-    lastAnswer = serverNow();
-    link("live");
+    lastAnswer = serverNow() - staleMs;
+    // The server gives what it last knew while its tables are away.
+    link(staleMs ? "lost" : "live");
   } catch (error) {
     if (error instanceof TokenWanted) return askForToken();
     failures += 1;

@@ -146,6 +146,35 @@ async fn a_store_that_fails_is_told_without_its_secrets() {
 }
 
 #[tokio::test]
+async fn while_the_tables_are_away_the_last_answer_is_given_again_with_its_age() {
+    let world = World::small();
+    let client = world.client();
+    let paths = ["/v1/sources", "/v1/sources/1/windows/1m"];
+    client.get("/v1/audit").await;
+    let mut before = Vec::new();
+    for path in paths {
+        let answer = client.get(path).await;
+        assert_eq!(answer.header("animov-stale"), "");
+        before.push(answer.body);
+    }
+    world.store.tables().failure = Some(unplugged);
+    for (path, before) in paths.into_iter().zip(before) {
+        let answer = client.get(path).await;
+        assert_eq!((answer.status, &answer.body), (StatusCode::OK, &before), "{path}");
+        assert_eq!(answer.header("animov-stale"), "0");
+    }
+    // What was never asked cannot be known, a proof is not given from memory, and
+    // broken tables are no outage.
+    for path in ["/v1/sources/1/windows/1h", "/v1/audit"] {
+        assert_eq!(client.get(path).await.status.as_u16(), 503, "{path}");
+    }
+    world.store.tables().failure = Some(damaged);
+    assert_eq!(client.get("/v1/sources").await.status.as_u16(), 500);
+    world.store.tables().failure = None;
+    assert_eq!(client.get("/v1/sources").await.header("animov-stale"), "");
+}
+
+#[tokio::test]
 async fn readiness_names_the_part_that_does_not_work() {
     let world = World::small();
     let client = world.client();

@@ -1,0 +1,135 @@
+//! What was answered last, for as long as the tables are away.
+//!
+//! # Invariants
+//!
+//! - An answer from here says so, and how old it is: header [`STALE`], seconds.
+//! - Only an answer to the very same path and query is given again, and only
+//!   where the handler itself found the tables away: whoever may not ask is
+//!   refused before that.
+//! - Only what has a tag is kept: rows. The ledger's proof is never given from
+//!   memory.
+//! - At most [`ANSWERS_MAX`] answers and [`BYTES_MAX`] bytes are kept; the oldest
+//!   go first.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use schemas::time::UnixMillis;
+
+use crate::state::Api;
+use crate::tagged::{Answered, tagged};
+
+/// Seconds since the tables answered this.
+pub(crate) const STALE: HeaderName = HeaderName::from_static("animov-stale");
+
+/// Answers that are kept, at most: the series of a hundred sources, and some.
+const ANSWERS_MAX: usize = 1024;
+
+/// Bytes of all of them, at most.
+const BYTES_MAX: usize = 32 << 20;
+
+/// Marks a refusal whose reason is that the tables are away.
+#[derive(Clone, Copy)]
+pub(crate) struct TablesAway;
+
+/// Answers by path and query.
+#[derive(Default)]
+pub(crate) struct Answers(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    by_address: HashMap<String, (UnixMillis, Answered)>,
+    /// Oldest first.
+    order: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Answers {
+    fn keep(&self, address: String, at: UnixMillis, answered: Answered) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.forget(&address);
+        kept.bytes += weight(&address, &answered.body);
+        kept.order.push_back(address.clone());
+        kept.by_address.insert(address, (at, answered));
+        while ANSWERS_MAX < kept.order.len() || BYTES_MAX < kept.bytes {
+            let Some(oldest) = kept.order.front().cloned() else { break };
+            kept.forget(&oldest);
+        }
+    }
+
+    fn last(&self, address: &str) -> Option<(UnixMillis, Answered)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.by_address.get(address).cloned()
+    }
+}
+
+impl Kept {
+    fn forget(&mut self, address: &str) {
+        if let Some((_, answered)) = self.by_address.remove(address) {
+            self.bytes -= weight(address, &answered.body);
+            self.order.retain(|known| known != address);
+        }
+    }
+}
+
+fn weight(address: &str, body: &Bytes) -> usize {
+    2 * address.len() + body.len()
+}
+
+/// Keeps what the tables answer, and gives it again while they are away.
+pub(crate) async fn bridge(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let reads = request.method() == Method::GET && request.uri().path().starts_with("/v1/");
+    if !reads {
+        return next.run(request).await;
+    }
+    let address = request.uri().to_string();
+    let headers = request.headers().clone();
+    let mut response = next.run(request).await;
+    if let Some(answered) = response.extensions_mut().remove::<Answered>() {
+        api.answers().keep(address, api.clock().now(), answered);
+        return response;
+    }
+    if response.extensions().get::<TablesAway>().is_none() {
+        return response;
+    }
+    let Some((at, Answered { content_type, body })) = api.answers().last(&address) else {
+        return response;
+    };
+    let mut response = tagged(&headers, content_type, body);
+    let age = api.clock().now().since(at).as_secs();
+    response.headers_mut().insert(STALE, HeaderValue::from(age));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(length: usize) -> Answered {
+        Answered { content_type: "application/json", body: vec![0; length].into() }
+    }
+
+    #[test]
+    fn the_oldest_answers_go_first_and_the_bound_is_kept() {
+        let answers = Answers::default();
+        let at = UnixMillis::new;
+        answers.keep("first".to_owned(), at(1), answered(BYTES_MAX / 2));
+        answers.keep("second".to_owned(), at(2), answered(BYTES_MAX / 4));
+        // Asked again: now the second is the oldest.
+        answers.keep("first".to_owned(), at(3), answered(BYTES_MAX / 2));
+        answers.keep("third".to_owned(), at(4), answered(BYTES_MAX / 4));
+        assert!(answers.last("second").is_none());
+        assert_eq!(answers.last("first").unwrap().0, at(3));
+        assert_eq!(answers.last("third").unwrap().0, at(4));
+        for number in 0..2 * ANSWERS_MAX {
+            answers.keep(number.to_string(), at(5), answered(1));
+        }
+        let kept = answers.0.lock().unwrap();
+        assert_eq!((kept.order.len(), kept.by_address.len()), (ANSWERS_MAX, ANSWERS_MAX));
+    }
+}
