@@ -47,19 +47,21 @@ impl Watch {
         state.incidents = progress.incidents();
         state.outages = progress.outages();
         let now = Instant::now();
-        let Some((place, waited)) = state.partitions.look(&committed, &ends, now) else {
-            return Ok(());
-        };
         let asks_again = |outage: &Outage| now - outage.last_try < TRIES_EVERY;
-        if waited < STUCK_AFTER || state.outages.values().any(asks_again) {
+        if state.outages.values().any(asks_again) {
+            // It does what it can, and has all its time again when that is over.
+            state.partitions = Waits::default();
             return Ok(());
         }
-        Err(anyhow::anyhow!(
-            "the pipeline has input in partition {} but has not committed for {} s; what the log \
-             acknowledged is safe, start animov again",
-            place.partition,
-            waited.as_secs()
-        ))
+        match state.partitions.look(&committed, &ends, now) {
+            Some((place, waited)) if STUCK_AFTER <= waited => Err(anyhow::anyhow!(
+                "the pipeline has input in partition {} but has not committed for {} s; what the \
+                 log acknowledged is safe, start animov again",
+                place.partition,
+                waited.as_secs()
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn pipeline_ended(&self) {
