@@ -92,8 +92,7 @@ fn a_replay_gives_the_same_tables() {
 }
 
 fn replay(site: &Site, into: &std::path::Path) -> std::process::Output {
-    let config = site.config.to_str().unwrap();
-    site.animov(&["replay", "--config", config, "--into", into.to_str().unwrap()])
+    site.animov(&["replay", "--into", into.to_str().unwrap()])
 }
 
 #[test]
