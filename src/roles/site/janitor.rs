@@ -7,7 +7,7 @@ use anyhow::Context;
 use schemas::stop::Stop;
 use schemas::time::Clock;
 use sinks::snapshots::Opened;
-use sinks::snapshots::janitor::{Retention, SWEEP_EVERY, sweep};
+use sinks::snapshots::janitor::{SWEEP_EVERY, sweep};
 
 use crate::config::Config;
 
@@ -28,10 +28,7 @@ impl Janitor {
         snapshots: &Opened,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Janitor> {
-        let retention = Retention {
-            age: config.snapshots.retention_age,
-            bytes: config.snapshots.retention_bytes.get(),
-        };
+        let retention = config.snapshots.retention();
         let (store, metrics) = (Arc::clone(&snapshots.store), snapshots.metrics.clone());
         let stop = Stop::default();
         let asked = stop.clone();
