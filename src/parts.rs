@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::Context;
 use prometheus::Registry;
 use sinks::config::MONGO_PASSWORD_ENV;
+use sinks::snapshots::mongo::MongoSnapshots;
 use sinks::snapshots::{self, Opened};
 
 use crate::config::{Config, variable};
@@ -32,6 +33,18 @@ pub(crate) fn snapshots(config: &Config, registry: &Registry) -> anyhow::Result<
     let opened = snapshots::open(&config.snapshots, password.as_deref())?;
     opened.metrics.register(registry).context(TWICE)?;
     Ok(opened)
+}
+
+/// Reaches the server of the snapshots, and makes the indexes that it lacks; where
+/// it is, for a person.
+///
+/// # Errors
+///
+/// It does not answer, or refuses.
+pub(crate) fn reach_snapshots(config: &Config) -> anyhow::Result<String> {
+    let mongo = &config.snapshots.mongo;
+    MongoSnapshots::open(mongo, secret(MONGO_PASSWORD_ENV).as_deref())?.reach()?;
+    Ok(format!("MongoDB, collection {}.{}", mongo.database, mongo.collection))
 }
 
 /// What the environment variable `name` holds, unless that is nothing.

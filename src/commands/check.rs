@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use producers::decode::{DecodeOptions, Decoder};
 use producers::detect::onnx::OnnxDetector;
-use sinks::config::{LogKind, StateKind};
+use sinks::config::{LogKind, SnapshotsKind, StateKind};
 use sinks::log::segments::Segments;
 use sinks::state::sqlite::SqliteState;
 
@@ -103,6 +103,7 @@ fn every_finding(
     }
     tell(&Finding::new("log", log(config)))?;
     tell(&Finding::new("tables", state(config)))?;
+    tell(&Finding::new("snapshots", snapshots(config)))?;
     let mut models = BTreeSet::new();
     for camera in &config.camera {
         let Some(options) = config.detector.options(camera.model.as_ref()) else { continue };
@@ -155,6 +156,21 @@ fn state(config: &Config) -> anyhow::Result<String> {
     }
     SqliteState::open_read_only(path)?;
     Ok(format!("{} is there, with this version's tables", path.display()))
+}
+
+fn snapshots(config: &Config) -> anyhow::Result<String> {
+    match config.snapshots.kind {
+        SnapshotsKind::Sqlite => {
+            let path = &config.snapshots.path;
+            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+            writable(dir.unwrap_or(Path::new(".")))?;
+            Ok(format!("{} can be written", path.display()))
+        }
+        SnapshotsKind::Mongo => {
+            let at = parts::reach_snapshots(config)?;
+            Ok(format!("{at} answers and can be written"))
+        }
+    }
 }
 
 /// Whether files can be made in `dir`, or in what is there of it.
@@ -229,7 +245,7 @@ mod tests {
         config.move_to(&dir.path().join("not/yet"));
         let told = told(&config);
         let marks: Vec<&str> = told.iter().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!(marks, ["WRONG", "ok", "ok", "WRONG", "WRONG", "WRONG"], "{told:?}");
+        assert_eq!(marks, ["WRONG", "ok", "ok", "ok", "WRONG", "WRONG", "WRONG"], "{told:?}");
         assert!(!dir.path().join("not").exists(), "checking changes nothing");
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
     }

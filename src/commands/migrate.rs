@@ -4,14 +4,14 @@ use std::io::Write;
 use std::sync::Arc;
 
 use schemas::time::SystemClock;
-use sinks::config::LogKind;
+use sinks::config::{LogKind, SnapshotsKind};
 use sinks::log::kafka::KafkaLog;
 
 use crate::config::{Config, Place};
 use crate::exit::Exit;
 use crate::{output, parts};
 
-/// Brings the tables up to date, and makes the log's topics where there are none.
+/// Brings the tables up to date, and makes topics and indexes where there are none.
 ///
 /// Run it before the first start on servers, and once after an update of animov
 /// while no other animov process uses the tables. If it fails they are as they
@@ -39,6 +39,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     output::unless_closed(writeln!(out, "{tables}").and_then(|()| out.flush()))?;
     for line in log(&config)? {
         output::unless_closed(writeln!(out, "{line}"))?;
+    }
+    if config.snapshots.kind == SnapshotsKind::Mongo {
+        let at = parts::reach_snapshots(&config)?;
+        output::unless_closed(writeln!(out, "{at} is up to date"))?;
     }
     output::unless_closed(out.flush())?;
     Ok(Exit::Ok)
