@@ -1,5 +1,5 @@
 //! The snapshots: implementations of
-//! [`SnapshotStore`](schemas::snapshot::SnapshotStore), and their retention.
+//! [`SnapshotStore`], and their retention.
 
 pub mod janitor;
 pub mod mongo;
