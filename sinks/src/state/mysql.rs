@@ -5,13 +5,13 @@
 //!
 //! - One transaction a commit, on one connection. It is acknowledged when the
 //!   server has answered `COMMIT`; if that answer is lost, what became of it is
-//!   found out before anything else is committed (see [`writer`]).
+//!   found out before anything else is committed (see `writer`).
 //! - Reads have connections of their own, a bounded number, and see the last
 //!   commit, each all of its answer in one moment.
 //! - Everything that [`StateStore`] answers is found by a key; only the audit
 //!   reads whole tables.
 //! - Every wait ends, and nobody gives up an answer without giving up its
-//!   connection (see [`connection`]).
+//!   connection (see `connection`).
 //!
 //! What would break them: a server that answers before it has written
 //! (`innodb_flush_log_at_trx_commit` other than 1) may lose the last commits in

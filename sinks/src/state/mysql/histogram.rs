@@ -11,7 +11,7 @@ pub(super) fn write(histogram: &Histogram, out: &mut Vec<u8>) {
     serde_json::to_writer(out, histogram).expect("a Vec takes everything");
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ pub(super) fn write(metrics: &[(Arc<str>, Histogram)], out: &mut Vec<u8>) {
     serde_json::to_writer(out, &ByName(metrics)).expect("a Vec takes everything");
 }
 
-/// Reads what [`write`] wrote: the metrics by name, ascending.
+/// Reads what [`write()`] wrote: the metrics by name, ascending.
 ///
 /// # Errors
 ///
