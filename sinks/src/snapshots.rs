@@ -1,5 +1,4 @@
-//! The snapshots: implementations of
-//! [`SnapshotStore`], and their retention.
+//! The snapshots: implementations of [`SnapshotStore`], and their retention.
 
 pub mod janitor;
 pub mod mongo;

@@ -174,6 +174,33 @@ fn a_histogram_damaged_in_the_table_is_an_error_that_says_so() {
 }
 
 #[test]
+fn processes_that_are_long_gone_are_forgotten_and_no_others() {
+    let Some(database) = Database::new() else { return };
+    let state = database.open();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    state.commit(&nth(0, 1)).unwrap();
+    state.commit(&nth(1, 1)).unwrap();
+    let days_ago = |name: &str, days: u32| {
+        database.run(&format!(
+            "INSERT INTO writers VALUES ('{name}', 1, UNIX_TIMESTAMP() - {days} * 24 * 3600)"
+        ));
+    };
+    days_ago("long gone", 31);
+    days_ago("on holiday", 29);
+    let commits = || {
+        let mut all = database.ask("SELECT writer, last_commit FROM writers", |row| {
+            (row.get::<String, _>(0), row.get::<i64, _>(1))
+        });
+        all.sort_by_key(|(_, last)| *last);
+        all
+    };
+    assert_eq!(commits().len(), 3);
+    drop(database.open());
+    let [(holiday, 1), (_, 2)] = &commits()[..] else { panic!("{:?}", commits()) };
+    assert_eq!(holiday, "on holiday");
+}
+
+#[test]
 fn calls_come_from_blocking_threads_and_the_last_owner_may_be_a_task() {
     let Some(database) = Database::new() else { return };
     let state = Arc::new(database.open());

@@ -29,15 +29,18 @@ use uuid::Uuid;
 use crate::metrics::StateMetrics;
 use crate::state::mysql::connection::{Link, Role, Server};
 use crate::state::mysql::error::{is_answer, is_deadlock};
+use crate::state::mysql::row::text;
 use crate::state::mysql::write::{self, Stop};
 
 /// How often a transaction is begun again that the server undid for another's
 /// sake.
 const DEADLOCKS_MAX: u32 = 5;
 
-/// Processes that have not committed for so long are forgotten.
-const FORGET_WRITERS: &str =
-    "DELETE FROM writers WHERE committed_at < UNIX_TIMESTAMP() - 30 * 24 * 3600";
+/// Processes that have not committed for thirty days.
+const OLD_WRITERS: &str =
+    "SELECT writer FROM writers WHERE committed_at < UNIX_TIMESTAMP() - 30 * 24 * 3600";
+
+const FORGET_WRITER: &str = "DELETE FROM writers WHERE writer = ?";
 
 const BEGIN: &str = "START TRANSACTION";
 
@@ -79,8 +82,16 @@ impl Writer {
 
     /// Forgets processes that are long gone.
     pub(super) async fn forget_others(&mut self, server: &Server) -> sqlx::Result<()> {
-        let forget = async |link: &mut Link| link.execute(sqlx::query(FORGET_WRITERS)).await;
-        self.transact(server, forget).await
+        self.transact(server, async |link| {
+            // One by one, by their keys: a search that deletes would wait for each
+            // row that a commit holds.
+            let old = link.rows(sqlx::query(OLD_WRITERS), |row| Ok(text(row, 0)?.to_owned()));
+            for writer in old.await? {
+                link.execute(sqlx::query(FORGET_WRITER).bind(writer)).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Applies `commit`, durably, or changes nothing.

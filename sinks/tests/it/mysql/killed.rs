@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use schemas::commit::{CommitError, StateStore};
+use schemas::commit::{CommitError, StateStore, StoreError};
 use schemas::log::{Offset, Partition};
 
 use crate::child;
@@ -47,7 +47,8 @@ fn a_crash_inside_a_commit_leaves_all_of_it_or_nothing() {
 #[test]
 fn a_server_killed_under_load_loses_nothing_and_does_nothing_twice() {
     const KILLS: u64 = 6;
-    let Some(own) = OwnServer::start("") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let Some(own) = OwnServer::start(dir.path(), "") else { return };
     let database = Database::on(own.server());
     let state = database.open();
     state.claim(&log(), Partition(0), Offset(0)).unwrap();
@@ -88,4 +89,33 @@ fn a_server_killed_under_load_loses_nothing_and_does_nothing_twice() {
     assert_eq!((next_offset(&state), minutes(&state)), (all * 20, all * 5));
     let ledger = state.audit().unwrap().partitions[0].ledger;
     assert_eq!((ledger.read, ledger.accepted), (all * 20, all * 20));
+}
+
+#[test]
+fn a_full_server_refuses_whole_commits_and_takes_them_once_it_has_room() {
+    let dir = tempfile::tempdir().unwrap();
+    // As if the disk ended there: all tables are in files that do not grow.
+    let full = "--innodb-file-per-table=0 --innodb-data-file-path=ibdata1:12M;ibdata2:4M";
+    let Some(mut own) = OwnServer::start(dir.path(), full) else { return };
+    let database = Database::on(own.server());
+    let state = database.open();
+    state.claim(&log(), Partition(0), Offset(0)).unwrap();
+    let mut done = 0;
+    let refused = loop {
+        match state.commit(&nth(done, 500)) {
+            Ok(()) => done += 1,
+            Err(error) => break error,
+        }
+        assert!(done < 1000);
+    };
+    let CommitError::Store(refused) = refused else { panic!("{refused}") };
+    assert!(matches!(refused, StoreError::Full { .. }), "{refused:?}");
+    assert!(refused.may_succeed_later() && 0 < done);
+    assert_eq!((next_offset(&state), minutes(&state)), (done * 2000, done * 500));
+
+    own.kill();
+    assert!(own.start_again_with("--innodb-data-file-path=ibdata1:12M;ibdata2:4M:autoextend"));
+    state.commit(&nth(done, 500)).unwrap();
+    done += 1;
+    assert_eq!((next_offset(&state), minutes(&state)), (done * 2000, done * 500));
 }

@@ -77,7 +77,9 @@ fn what_somebody_has_to_change_is_not_tried_again() {
     database.run(&format!("GRANT SELECT ON {}.* TO '{}'@'%'", database.name, user.name));
     let reading = MySqlState::open_read_only(&user.config(), Some(&right)).unwrap();
     assert_eq!(reading.sources().unwrap(), []);
-    let error = refused(&user.config(), Some(&right));
+    let writing = MySqlState::open(&user.config(), Some(&right)).unwrap();
+    let error = writing.claim(&log(), Partition(0), Offset(0)).unwrap_err();
+    assert!(matches!(error, StoreError::Refused { .. }), "{error}");
     assert!(told(&error).contains("GRANT ALL ON"), "{}", told(&error));
 
     database.run(&format!("GRANT ALL ON {}.* TO '{}'@'%'", database.name, user.name));

@@ -38,7 +38,7 @@ fn tls_is_used_and_the_server_proves_what_it_must() {
     let Some((cert, key)) = certificate(dir.path()) else { return };
     let Some((others_cert, _)) = certificate(others.path()) else { return };
     let options = format!("--ssl-cert={} --ssl-key={}", cert.display(), key.display());
-    let Some(own) = OwnServer::start(&options) else { return };
+    let Some(own) = OwnServer::start(&dir.path().join("server"), &options) else { return };
     let database = Database::on(own.server());
     database.run("CREATE USER secret REQUIRE SSL; GRANT ALL ON *.* TO secret");
     let open = |tls: Tls, host: &str, tls_ca: Option<&Path>| {
@@ -75,7 +75,8 @@ fn tls_is_used_and_the_server_proves_what_it_must() {
 
 #[test]
 fn tls_that_the_server_does_not_offer_is_refused() {
-    let Some(own) = OwnServer::start("") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let Some(own) = OwnServer::start(dir.path(), "") else { return };
     let database = Database::on(own.server());
     for tls in [Tls::Required, Tls::VerifyCa, Tls::VerifyIdentity] {
         let config = MySqlConfig { tls, ..database.config() };
