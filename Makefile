@@ -1,10 +1,11 @@
 # A short menu over scripts/. `make demo` shows it running, `make test` proves it.
 
-.PHONY: help demo test lint bench services setup clean-demo
+.PHONY: help demo test chaos lint bench services setup clean-demo
 
 help:
 	@echo "make demo        install what is missing, build, run a simulated herd at 60x, print the page's address"
 	@echo "make test        install what is missing, build, run every test"
+	@echo "make chaos       torment a site on real servers for MINUTES=10, check every window afterwards"
 	@echo "make lint        formatting, clippy and documentation, warnings denied"
 	@echo "make bench       build optimised, print each figure as a ratio to its reference"
 	@echo "make services    run Kafka, MariaDB and a stand-in for MongoDB until Ctrl-C, print their addresses"
@@ -15,6 +16,9 @@ demo:
 
 test:
 	@scripts/test
+
+chaos:
+	@MINUTES=$(MINUTES) scripts/chaos
 
 lint:
 	@scripts/lint
