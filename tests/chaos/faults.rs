@@ -5,13 +5,20 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::proxy::{Mode, Proxy};
+use crate::proxy::{Mode, Proxy, Question};
 use crate::servers::{Server, Servers};
 use crate::support::Random;
 use crate::workers::Workers;
 
 /// How long a site may take to count again in every partition.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
+
+/// How long the database is away in an outage.
+const OUTAGE: Duration = Duration::from_secs(60);
+
+/// How long a worker is stopped: twice a session and more, so that its partitions
+/// go to another.
+const STOPPED: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -22,16 +29,20 @@ pub(crate) enum Fault {
     DatabaseKilled,
     DatabaseOutage,
     CommitAnswerCut,
+    AppendAnswerCut,
     ProducerCut,
-    WorkersCutFromBroker,
+    WorkersCut,
+    DatabaseCut,
     ProducerHalfOpen,
+    WorkersHalfOpen,
     DatabaseHalfOpen,
     ProducerSlow,
+    WorkersSlow,
     DatabaseSlow,
     Rescaled,
 }
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 18] = [
     Fault::WorkerKilled,
     Fault::WorkerStopped,
     Fault::BrokerKilled,
@@ -39,28 +50,36 @@ const FAULTS: [Fault; 14] = [
     Fault::DatabaseKilled,
     Fault::DatabaseOutage,
     Fault::CommitAnswerCut,
+    Fault::AppendAnswerCut,
     Fault::ProducerCut,
-    Fault::WorkersCutFromBroker,
+    Fault::WorkersCut,
+    Fault::DatabaseCut,
     Fault::ProducerHalfOpen,
+    Fault::WorkersHalfOpen,
     Fault::DatabaseHalfOpen,
     Fault::ProducerSlow,
+    Fault::WorkersSlow,
     Fault::DatabaseSlow,
     Fault::Rescaled,
 ];
 
-/// The next faults: every kind once, in an order of `random`'s.
-pub(crate) fn round(random: &mut Random) -> Vec<Fault> {
+/// The next faults: every kind once or more, in an order of `random`'s. Of these
+/// those whose names `only` lists, if it lists any.
+pub(crate) fn round(random: &mut Random, only: &[String]) -> Vec<Fault> {
     let mut faults = FAULTS.to_vec();
-    // Those that cost little come twice.
+    // Those that cost little come again; three times makes 1, 3 and 2 workers.
     faults.extend([
         Fault::WorkerKilled,
         Fault::WorkerStopped,
         Fault::CommitAnswerCut,
-        Fault::CommitAnswerCut,
-        Fault::ProducerCut,
+        Fault::AppendAnswerCut,
         Fault::Rescaled,
         Fault::Rescaled,
     ]);
+    if !only.is_empty() {
+        faults.retain(|fault| only.contains(&format!("{fault:?}")));
+        assert!(!faults.is_empty(), "no fault is called {only:?}; there are {FAULTS:?}");
+    }
     for last in (1..faults.len()).rev() {
         let other = random.below(u64::try_from(last + 1).unwrap());
         faults.swap(last, usize::try_from(other).unwrap());
@@ -73,12 +92,12 @@ pub(crate) struct Torment<'a> {
     pub(crate) servers: &'a Servers,
     pub(crate) workers: &'a mut Workers,
     pub(crate) random: Random,
-    /// How long the database is away in an outage.
-    pub(crate) outage: Duration,
     /// Faults that have happened.
     pub(crate) happened: BTreeMap<Fault, usize>,
     /// From the end of a fault until every partition has committed more.
     pub(crate) recoveries: Vec<(Fault, Duration)>,
+    /// Stopped workers whose partitions went to another meanwhile.
+    pub(crate) taken_over: usize,
     rescaled: usize,
 }
 
@@ -87,10 +106,9 @@ impl<'a> Torment<'a> {
         servers: &'a Servers,
         workers: &'a mut Workers,
         random: Random,
-        outage: Duration,
     ) -> Torment<'a> {
         let (happened, recoveries) = (BTreeMap::new(), Vec::new());
-        Torment { servers, workers, random, outage, happened, recoveries, rescaled: 0 }
+        Torment { servers, workers, random, happened, recoveries, taken_over: 0, rescaled: 0 }
     }
 
     /// Does it, and waits until every partition counts again.
@@ -112,10 +130,11 @@ impl<'a> Torment<'a> {
             }
             Fault::WorkerStopped => {
                 let one = self.one();
+                let owners = servers.ask(OWNERS);
                 self.workers.signal(one, Signal::SIGSTOP);
-                // Longer than a session, so that its partitions go to another.
                 let more = Duration::from_millis(self.random.below(2000));
-                std::thread::sleep(Duration::from_secs(4) + more);
+                std::thread::sleep(STOPPED + more);
+                self.taken_over += usize::from(owners != servers.ask(OWNERS));
                 self.workers.signal(one, Signal::SIGCONT);
             }
             Fault::BrokerKilled => {
@@ -132,22 +151,22 @@ impl<'a> Torment<'a> {
             }
             Fault::DatabaseOutage => {
                 servers.down(Server::Database);
-                self.pass(self.outage);
+                self.pass(OUTAGE);
                 servers.up(Server::Database);
             }
-            Fault::CommitAnswerCut => {
-                let before = servers.database_link.commits_cut();
-                servers.database_link.cut_next_commit();
-                self.until("a commit whose answer is cut", |servers| {
-                    before < servers.database_link.commits_cut()
-                });
-            }
+            Fault::CommitAnswerCut => self.withhold(&servers.database_link, Question::Commit),
+            Fault::AppendAnswerCut => self.withhold(&servers.producer_link, Question::Append),
             Fault::ProducerCut => self.cut(&servers.producer_link),
-            Fault::WorkersCutFromBroker => self.cut(&servers.worker_link),
+            Fault::WorkersCut => self.cut(&servers.worker_link),
+            Fault::DatabaseCut => self.cut(&servers.database_link),
             Fault::ProducerHalfOpen => self.through(&servers.producer_link, Mode::Swallow),
+            Fault::WorkersHalfOpen => self.through(&servers.worker_link, Mode::Swallow),
             Fault::DatabaseHalfOpen => self.through(&servers.database_link, Mode::Swallow),
             Fault::ProducerSlow => {
                 self.through(&servers.producer_link, Mode::Slow(Duration::from_millis(200)));
+            }
+            Fault::WorkersSlow => {
+                self.through(&servers.worker_link, Mode::Slow(Duration::from_millis(100)));
             }
             Fault::DatabaseSlow => {
                 self.through(&servers.database_link, Mode::Slow(Duration::from_millis(20)));
@@ -165,17 +184,28 @@ impl<'a> Torment<'a> {
         usize::try_from(self.random.below(workers)).unwrap()
     }
 
+    /// Loses an answer that the server has given.
+    fn withhold(&mut self, link: &Proxy, question: Question) {
+        let before = link.withheld();
+        link.withhold_next(question);
+        self.until("a question whose answer is withheld", |_| before < link.withheld());
+    }
+
     fn cut(&mut self, link: &Proxy) {
+        let before = link.harmed();
         link.set(Mode::Refuse);
         link.cut();
         self.pass(Duration::from_secs(2));
+        self.until("a connection that is refused", |_| before < link.harmed());
         link.set(Mode::Forward);
     }
 
     fn through(&mut self, link: &Proxy, mode: Mode) {
+        let before = link.harmed();
         link.set(mode);
         let more = Duration::from_millis(self.random.below(2000));
         self.pass(Duration::from_secs(2) + more);
+        self.until("a piece that the link does not just pass on", |_| before < link.harmed());
         link.set(Mode::Forward);
     }
 
@@ -215,6 +245,9 @@ impl<'a> Torment<'a> {
         });
     }
 }
+
+/// Who owns each partition.
+const OWNERS: &str = "SELECT `partition`, owner_epoch FROM animov.partitions";
 
 /// What is counted of each partition.
 fn offsets(servers: &Servers) -> Option<BTreeMap<u32, u64>> {

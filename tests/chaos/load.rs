@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use schemas::avro;
 use schemas::frame::{Detection, Frame, FrameId, Model, Picture, Seen};
-use schemas::log::FrameLog;
+use schemas::log::{FrameLog, LogError};
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 use sinks::log::kafka::KafkaLog;
@@ -59,6 +59,8 @@ pub(crate) struct Told {
     pub(crate) retried: u64,
     /// Frames by what is special about them.
     pub(crate) kinds: BTreeMap<&'static str, u64>,
+    /// Why an append was last not acknowledged, and how long it had been tried.
+    pub(crate) trouble: Option<(Duration, LogError)>,
     /// Longest time in which nothing was acknowledged.
     pub(crate) outage_max: Duration,
 }
@@ -68,7 +70,6 @@ pub(crate) struct Load {
     random: Random,
     /// Event time of the beginning.
     begin: u64,
-    /// When the clock that is ahead believes to be.
     cameras: Vec<Camera>,
     kinds: BTreeMap<&'static str, u64>,
 }
@@ -260,7 +261,10 @@ fn append(batch: &[Sent], log: &KafkaLog, told: &Mutex<Told>) {
     while let Err(error) = log.append(&records) {
         assert!(error.may_succeed_later(), "{error}");
         assert!(begun.elapsed() < OUTAGE_MAX, "the log takes no frame: {error}");
-        told.lock().unwrap().retried += u64::try_from(batch.len()).unwrap();
+        let mut told = told.lock().unwrap();
+        told.retried += u64::try_from(batch.len()).unwrap();
+        told.trouble = Some((begun.elapsed(), error));
+        drop(told);
         std::thread::sleep(Duration::from_millis(50));
     }
 }

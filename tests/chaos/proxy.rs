@@ -12,8 +12,29 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How the client's side of MySQL's protocol says it: a query that is this word.
-const COMMIT: &[u8] = b"\x03COMMIT";
+/// A question whose answer can be withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// MySQL's: a query that is this word.
+    Commit,
+    /// Kafka's: to append records.
+    Append,
+}
+
+impl Question {
+    /// Whether `piece`, which a client sends, ends with it or is its beginning.
+    fn is_in(self, piece: &[u8]) -> bool {
+        match self {
+            Question::Commit => piece.ends_with(b"\x03COMMIT"),
+            // A request begins with its length and the number of its kind: 0.
+            Question::Append => {
+                let length = piece.first_chunk().map(|length| u32::from_be_bytes(*length));
+                let whole = u32::try_from(piece.len() - piece.len().min(4)).unwrap();
+                length.is_some_and(|length| whole <= length) && piece.get(4..6) == Some(&[0, 0])
+            }
+        }
+    }
+}
 
 /// What a link does to its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +56,11 @@ pub(crate) struct Proxy {
 
 struct Link {
     mode: Mutex<Mode>,
-    /// The next answer to a `COMMIT` does not arrive.
-    cut_commit: AtomicBool,
-    commits_cut: AtomicU64,
+    /// The next answer to this does not arrive.
+    to_withhold: Mutex<Option<Question>>,
+    withheld: AtomicU64,
+    /// Connections refused or cut, pieces swallowed or delayed.
+    harmed: AtomicU64,
     connections: Mutex<Vec<Arc<Connection>>>,
 }
 
@@ -56,8 +79,9 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let link = Arc::new(Link {
             mode: Mutex::new(Mode::Forward),
-            cut_commit: AtomicBool::new(false),
-            commits_cut: AtomicU64::new(0),
+            to_withhold: Mutex::new(None),
+            withheld: AtomicU64::new(0),
+            harmed: AtomicU64::new(0),
             connections: Mutex::new(Vec::new()),
         });
         let accepting = Arc::clone(&link);
@@ -77,18 +101,25 @@ impl Proxy {
     /// Closes every connection; how many there were.
     pub(crate) fn cut(&self) -> usize {
         let connections = std::mem::take(&mut *self.link.connections.lock().unwrap());
-        connections.iter().filter(|connection| connection.close()).count()
+        let cut = connections.iter().filter(|connection| connection.close()).count();
+        self.link.harmed.fetch_add(cut.try_into().unwrap(), Ordering::SeqCst);
+        cut
     }
 
-    /// Has the connection end that next waits for the answer to a `COMMIT`, when
+    /// Has the connection end that next waits for the answer to `question`, when
     /// the server has answered.
-    pub(crate) fn cut_next_commit(&self) {
-        self.link.cut_commit.store(true, Ordering::SeqCst);
+    pub(crate) fn withhold_next(&self, question: Question) {
+        *self.link.to_withhold.lock().unwrap() = Some(question);
     }
 
-    /// How many answers to a `COMMIT` were withheld.
-    pub(crate) fn commits_cut(&self) -> u64 {
-        self.link.commits_cut.load(Ordering::SeqCst)
+    /// How many answers were withheld.
+    pub(crate) fn withheld(&self) -> u64 {
+        self.link.withheld.load(Ordering::SeqCst)
+    }
+
+    /// How often anything met a link that did not just pass it on.
+    pub(crate) fn harmed(&self) -> u64 {
+        self.link.harmed.load(Ordering::SeqCst)
     }
 }
 
@@ -99,6 +130,7 @@ impl Link {
 
     fn accept(self: &Arc<Self>, client: TcpStream, server: u16) {
         if self.mode() == Mode::Refuse {
+            self.harmed.fetch_add(1, Ordering::SeqCst);
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
@@ -133,19 +165,25 @@ impl Link {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             let piece = &buffer[..length];
-            match self.mode() {
+            let mode = self.mode();
+            match mode {
                 Mode::Swallow => connection.dead.store(true, Ordering::SeqCst),
                 Mode::Slow(pause) => std::thread::sleep(pause),
                 Mode::Forward | Mode::Refuse => (),
             }
+            if matches!(mode, Mode::Swallow | Mode::Slow(_)) {
+                self.harmed.fetch_add(1, Ordering::SeqCst);
+            }
             if connection.dead.load(Ordering::SeqCst) {
                 continue;
             }
-            if asks && piece.ends_with(COMMIT) && self.cut_commit.swap(false, Ordering::SeqCst) {
-                connection.cut_answer.store(true, Ordering::SeqCst);
-            }
-            if !asks && connection.cut_answer.load(Ordering::SeqCst) {
-                self.commits_cut.fetch_add(1, Ordering::SeqCst);
+            if asks {
+                let mut question = self.to_withhold.lock().unwrap();
+                if question.take_if(|question| question.is_in(piece)).is_some() {
+                    connection.cut_answer.store(true, Ordering::SeqCst);
+                }
+            } else if connection.cut_answer.load(Ordering::SeqCst) {
+                self.withheld.fetch_add(1, Ordering::SeqCst);
                 return;
             }
             if to.write_all(piece).is_err() {
@@ -222,15 +260,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_one_commit_is_withheld() {
-        let proxy = Proxy::new(echo());
-        proxy.cut_next_commit();
-        let mut stream = connect(&proxy);
-        let level = b"\x2f\0\0\0\x03SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
-        assert_eq!(said(&mut stream, level).unwrap(), level);
-        let commit = b"\x07\0\0\0\x03COMMIT";
-        assert_eq!(said(&mut stream, commit), None);
-        assert_eq!(proxy.commits_cut(), 1);
-        assert_eq!(said(&mut connect(&proxy), commit).unwrap(), commit);
+    fn only_the_answer_to_one_question_of_a_kind_is_withheld() {
+        let level: &[u8] = b"\x2f\0\0\0\x03SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+        let commit: &[u8] = b"\x07\0\0\0\x03COMMIT";
+        let fetch: &[u8] = b"\0\0\0\x08\0\x01\0\x0c\0\0\0\x01";
+        let append: &[u8] = b"\0\0\0\x08\0\0\0\x09\0\0\0\x02";
+        for (question, another, asked) in
+            [(Question::Commit, level, commit), (Question::Append, fetch, append)]
+        {
+            let proxy = Proxy::new(echo());
+            proxy.withhold_next(question);
+            let mut stream = connect(&proxy);
+            assert_eq!(said(&mut stream, another).unwrap(), another);
+            assert_eq!(said(&mut stream, asked), None);
+            assert_eq!(proxy.withheld(), 1);
+            assert_eq!(said(&mut connect(&proxy), asked).unwrap(), asked);
+        }
     }
 }

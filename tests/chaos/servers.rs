@@ -1,5 +1,6 @@
 //! A broker and a database of this run's own, behind links that can fail.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::proxy::Proxy;
-use crate::support::{free_port, within};
+use crate::support::{Random, within};
+use crate::workers::show_end_of;
 
 /// What is started by the scripts of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +44,10 @@ impl Servers {
                 return None;
             }
         }
-        let ports: [u16; 4] = std::array::from_fn(|_| free_port());
-        let [broker, to_producer, to_worker, database] = ports;
+        let [broker, controller, to_producer, to_worker, database] = own_ports();
         let producer_link = Proxy::new(to_producer);
         let worker_link = Proxy::new(to_worker);
         let database_link = Proxy::new(database);
-        let controller = broker + 1;
         // A broker tells each client the address to come to: that of its link.
         let properties = format!(
             "listeners=PLAINTEXT://127.0.0.1:{broker},PRODUCER://127.0.0.1:{to_producer},\
@@ -138,8 +138,27 @@ impl Servers {
     }
 }
 
+/// Free ports below those that the system gives to connections: while a server is
+/// away, nobody else may get its port, and least of all a connection to that very
+/// port, which would reach itself. The second is next to the first.
+fn own_ports<const N: usize>() -> [u16; N] {
+    let mut random = Random(u64::from(std::process::id()));
+    loop {
+        let first = 20_000 + u16::try_from(random.below(10_000)).unwrap();
+        let ports = std::array::from_fn(|at| first + u16::try_from(at).unwrap());
+        if ports.iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
+            return ports;
+        }
+    }
+}
+
 impl Drop for Servers {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for server in [Server::Broker, Server::Database] {
+                show_end_of(&self.dir_of(server).join("log"));
+            }
+        }
         for server in [Server::Broker, Server::Database] {
             _ = script(server).arg("stop").arg(self.dir_of(server)).status();
         }

@@ -1,6 +1,6 @@
 //! The workers and who starts them again: as many processes as wanted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +20,8 @@ pub(crate) struct Workers {
     pub(crate) fenced: usize,
     /// How many have ended by themselves for another reason.
     pub(crate) gave_up: usize,
+    /// The most memory that any of them has had, KiB, as far as was looked at.
+    pub(crate) memory_max: u64,
 }
 
 struct Worker {
@@ -31,7 +33,7 @@ impl Workers {
     /// None yet; their words go to files in `dir`.
     pub(crate) fn new(dir: PathBuf, config: PathBuf) -> Workers {
         let (running, wanted) = (Vec::new(), 0);
-        Workers { dir, config, running, wanted, started: 0, fenced: 0, gave_up: 0 }
+        Workers { dir, config, running, wanted, started: 0, fenced: 0, gave_up: 0, memory_max: 0 }
     }
 
     /// From now on there are to be so many.
@@ -54,6 +56,9 @@ impl Workers {
     /// Starts again those that have ended. An end without an error is a failure.
     pub(crate) fn tend(&mut self) {
         let mut ended = Vec::new();
+        for worker in &self.running {
+            self.memory_max = self.memory_max.max(worker.memory_max());
+        }
         for at in (0..self.running.len()).rev() {
             if let Some(status) = self.running[at].child.try_wait().unwrap() {
                 let worker = self.running.remove(at);
@@ -114,14 +119,34 @@ impl Workers {
 }
 
 impl Worker {
+    /// The most memory that it has had, KiB; 0 if it is gone.
+    fn memory_max(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak.map_or(0, |peak| peak.trim().trim_end_matches(" kB").parse().unwrap())
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 }
 
+/// Prints the last lines of a log, for whoever asks why a run failed.
+pub(crate) fn show_end_of(log: &Path) {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    println!("\n{}, its last lines:", log.display());
+    lines[lines.len().saturating_sub(25)..].iter().for_each(|line| println!("  {line}"));
+}
+
 impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.running {
+            if std::thread::panicking() {
+                show_end_of(&worker.said);
+            }
             _ = worker.child.kill();
             _ = worker.child.wait();
         }
