@@ -18,7 +18,7 @@ test:
 	@scripts/test
 
 chaos:
-	@MINUTES=$(MINUTES) scripts/chaos
+	@MINUTES=$(MINUTES) SEED=$(SEED) FAULTS=$(FAULTS) scripts/chaos
 
 lint:
 	@scripts/lint

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use schemas::bugs::Bug;
 use schemas::commit::{Status, WindowState};
 use schemas::source::SourceId;
 use schemas::stats::Histogram;
@@ -69,6 +70,10 @@ impl Windows {
             let ordered = self.sizes[index(size)].len();
             for delta in deltas {
                 let window = self.window(size, delta.start, rules);
+                let was_final = window.end.plus(rules.grace) <= delta.watermark;
+                if was_final && Bug::DropLate.is_planted() {
+                    continue;
+                }
                 let all = &mut self.sizes[index(size)];
                 let at = find(all, ordered, window.start).unwrap_or_else(|| {
                     all.push(match load(window) {
@@ -79,7 +84,6 @@ impl Windows {
                 });
                 let held = &mut all[at];
                 held.add(delta);
-                let was_final = window.end.plus(rules.grace) <= delta.watermark;
                 if was_final || held.status != Status::Open {
                     held.status = Status::Corrected;
                 }

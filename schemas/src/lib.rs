@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod avro;
+pub mod bugs;
 pub mod commit;
 pub mod frame;
 pub mod intervals;

@@ -71,6 +71,7 @@ pub(crate) fn round(random: &mut Random, only: &[String]) -> Vec<Fault> {
     faults.extend([
         Fault::WorkerKilled,
         Fault::WorkerStopped,
+        Fault::WorkerStopped,
         Fault::CommitAnswerCut,
         Fault::AppendAnswerCut,
         Fault::Rescaled,
@@ -129,6 +130,11 @@ impl<'a> Torment<'a> {
                 self.workers.kill(one);
             }
             Fault::WorkerStopped => {
+                // Alone it would only sleep: nobody could take over.
+                if self.workers.len() == 1 {
+                    self.workers.scale(2);
+                    self.await_progress("a second worker");
+                }
                 let one = self.one();
                 let owners = servers.ask(OWNERS);
                 self.workers.signal(one, Signal::SIGSTOP);

@@ -13,6 +13,7 @@ use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 use sinks::log::kafka::KafkaLog;
 
+use crate::newer;
 use crate::support::{Counted, Random};
 
 /// Cameras.
@@ -23,6 +24,9 @@ const BATCH: usize = 40;
 
 /// Time from one batch to the next, if the log takes them.
 const PACE: Duration = Duration::from_millis(60);
+
+/// Batches after which some cameras have a newer program.
+const UPGRADE_AFTER: u32 = 100;
 
 /// How long the log may take no frame, whatever is done to it.
 const OUTAGE_MAX: Duration = Duration::from_secs(180);
@@ -71,6 +75,8 @@ pub(crate) struct Load {
     /// Event time of the beginning.
     begin: u64,
     cameras: Vec<Camera>,
+    /// Whether some cameras write by the newer schema.
+    upgraded: bool,
     kinds: BTreeMap<&'static str, u64>,
 }
 
@@ -89,7 +95,8 @@ impl Load {
         let camera = |source| Camera { source, session: session(&mut random), seq: 0, at: 0 };
         let sources = i64::try_from(SOURCES).unwrap();
         let cameras = (1..=sources).map(camera).collect();
-        Load { random, begin: now - 10 * DAY, cameras, kinds: BTreeMap::new() }
+        let (begin, kinds) = (now - 10 * DAY, BTreeMap::new());
+        Load { random, begin, cameras, upgraded: false, kinds }
     }
 
     /// The next records, of any cameras.
@@ -122,7 +129,7 @@ impl Load {
             lying: u32::try_from(random.below(9)).unwrap(),
             standing: u32::try_from(random.below(5)).unwrap(),
         };
-        let version = random.below(3);
+        let version = random.below(if self.upgraded { 4 } else { 3 });
         let poison = match random.below(400) {
             0 => Some("not_a_frame"),
             1 => Some("damaged"),
@@ -152,7 +159,12 @@ impl Load {
             None => What::Frame(counted),
         };
         if poison.is_none() {
-            let versions = ["schema of counts", "schema of boxes", "schema before pictures"];
+            let versions = [
+                "schema of counts",
+                "schema of boxes",
+                "schema before pictures",
+                "schema declared on the way",
+            ];
             *self.kinds.entry(versions[usize::try_from(version).unwrap()]).or_default() += 1;
             if !late.0.is_empty() {
                 *self.kinds.entry(late.0).or_default() += 1;
@@ -168,7 +180,7 @@ fn session(random: &mut Random) -> String {
     format!("{a:08x}-{b:04x}-4{c:03x}-8000-{d:012x}")
 }
 
-/// What the frame is to the log, in one of the three schemas that cameras use.
+/// What the frame is to the log, in one of the schemas that cameras use.
 fn encoded(counted: &Counted, version: u64) -> Vec<u8> {
     let Counted { source, session, seq, captured_at, lying, standing } = counted;
     let classes = [("lying", *lying), ("standing", *standing)];
@@ -192,7 +204,7 @@ fn encoded(counted: &Counted, version: u64) -> Vec<u8> {
         }
     };
     let seen = match version {
-        0 => Seen::Counts(classes.iter().map(|(class, n)| ((*class).into(), *n)).collect()),
+        0 | 3 => Seen::Counts(classes.iter().map(|(class, n)| ((*class).into(), *n)).collect()),
         _ => Seen::Detections(boxes()),
     };
     let frame = Frame {
@@ -207,6 +219,9 @@ fn encoded(counted: &Counted, version: u64) -> Vec<u8> {
     };
     let mut bytes = Vec::new();
     avro::encode(&frame, &mut bytes);
+    if version == 3 {
+        newer::rewrite(&mut bytes);
+    }
     if version == 2 {
         // The schema before pictures: its fingerprint, and no word of a picture
         // at the end.
@@ -217,9 +232,17 @@ fn encoded(counted: &Counted, version: u64) -> Vec<u8> {
 }
 
 /// Appends batches to `log` until told to stop, each again and again until it is
-/// acknowledged; some are sent once more later.
-pub(crate) fn send(mut load: Load, log: &KafkaLog, stop: &AtomicBool, told: &Mutex<Told>) {
+/// acknowledged; some are sent once more later. After a while some cameras write
+/// by a newer schema, which is then declared at `broker`.
+pub(crate) fn send(
+    mut load: Load,
+    log: &KafkaLog,
+    broker: &str,
+    stop: &AtomicBool,
+    told: &Mutex<Told>,
+) {
     let mut earlier: Vec<Vec<Sent>> = Vec::new();
+    let mut batches = 0;
     while !stop.load(Ordering::SeqCst) {
         let begun = Instant::now();
         let repeat = !earlier.is_empty() && load.random.below(12) == 0;
@@ -231,6 +254,11 @@ pub(crate) fn send(mut load: Load, log: &KafkaLog, stop: &AtomicBool, told: &Mut
             false => load.batch(),
         };
         append(&batch, log, told);
+        batches += 1;
+        if batches == UPGRADE_AFTER {
+            newer::declare(broker);
+            load.upgraded = true;
+        }
         let mut told = told.lock().unwrap();
         told.outage_max = told.outage_max.max(begun.elapsed());
         for sent in &batch {

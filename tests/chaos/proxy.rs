@@ -87,8 +87,12 @@ impl Proxy {
         let accepting = Arc::clone(&link);
         // Ends with the process.
         std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                accepting.accept(client, server);
+            for client in listener.incoming() {
+                match client {
+                    Ok(client) => accepting.accept(client, server),
+                    // Of one connection, or for want of a file descriptor: it passes.
+                    Err(_) => std::thread::sleep(Duration::from_millis(10)),
+                }
             }
         });
         Proxy { port, link }

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use schemas::bugs::Bug;
 use sqlx::AssertSqlSafe;
 
 use crate::state::mysql::connection::{Ask, Link};
@@ -59,7 +60,10 @@ pub(super) fn insert(table: &str, columns: &[&str], rows: usize, on_duplicate: &
 /// columns that are the key; they come first.
 pub(super) fn upsert(table: &str, columns: &[&str], key: usize, rows: usize) -> String {
     // The newer way to name the new row is unknown to MariaDB.
-    let set = |column: &&str| format!("{column} = VALUES({column})");
+    let set = |column: &&str| match *column {
+        "frames" if Bug::Increment.is_planted() => "frames = frames + VALUES(frames)".to_owned(),
+        column => format!("{column} = VALUES({column})"),
+    };
     let set: Vec<String> = columns.iter().skip(key).map(set).collect();
     let on_duplicate = format!("ON DUPLICATE KEY UPDATE {}", set.join(", "));
     insert(table, columns, rows, &on_duplicate)

@@ -13,6 +13,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use schemas::bugs::Bug;
 use schemas::commit::{
     Commit, CommitError, Parked, SeqBlock, SourceChange, StoreError, WindowState,
 };
@@ -118,6 +119,10 @@ pub(super) async fn apply(
     let Commit { partitions, sources, parked } = commit;
     advance_partitions(link, partitions).await?;
     fail::fail_point!("commit-between-rows");
+    if Bug::OffsetFirst.is_planted() {
+        link.run("COMMIT").await?;
+        link.run("START TRANSACTION").await?;
+    }
     change_sources(link, sources).await?;
     write_windows(link, sources).await?;
     write_metrics(link, server, sources).await?;
