@@ -11,6 +11,8 @@
 //! - Per source, at every commit and for each size: the frames of all windows
 //!   add up to `accepted`.
 
+pub mod logbook;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ use crate::source::{SessionId, SourceId};
 use crate::stats::Histogram;
 use crate::time::UnixMillis;
 use crate::window::{Window, WindowSize};
+
+pub use logbook::LogBook;
 
 /// Where a window stands. Finality is a status, never a gate: a late frame
 /// still corrects.
@@ -353,10 +357,11 @@ impl Audit {
     }
 }
 
-/// The tables: windows, ledger, what was counted already, and what was parked.
+/// The tables: windows, ledger, what was counted already, what was parked, and
+/// which logs all this came from.
 ///
 /// Calls block and every wait ends; asynchronous callers use a blocking task.
-pub trait StateStore: Send + Sync {
+pub trait StateStore: LogBook {
     /// Declares what shapes the windows. The first time it is remembered.
     ///
     /// # Errors

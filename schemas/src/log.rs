@@ -23,6 +23,17 @@ impl fmt::Display for LogId {
     }
 }
 
+/// Where a log is found, whichever log that is: what stays the same when one is
+/// deleted and another made in its place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogName(pub Arc<str>);
+
+impl fmt::Display for LogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// One ordered part of a log, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(pub u32);
@@ -136,8 +147,24 @@ pub enum ReadEnd {
 ///
 /// Calls block and every wait ends; asynchronous callers use a blocking task.
 pub trait FrameLog: Send + Sync {
-    /// Which log this is.
+    /// Which log this is, as far as is known: one on a server may be deleted and
+    /// made again while it is open.
     fn identity(&self) -> LogId;
+
+    /// Finds out which log this is now.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be reached.
+    fn identify(&self) -> Result<LogId, LogError> {
+        Ok(self.identity())
+    }
+
+    /// The name under which another log might come to be found instead of this
+    /// one; none for what is only ever itself.
+    fn name(&self) -> Option<LogName> {
+        None
+    }
 
     /// How many partitions there are, at least one.
     fn partitions(&self) -> u32;
@@ -158,7 +185,8 @@ pub trait FrameLog: Send + Sync {
     /// The log cannot be reached or read.
     fn bounds(&self, partition: Partition) -> Result<Bounds, LogError>;
 
-    /// Reads `partition` from `from` on.
+    /// Reads `partition` of the log that this [is](FrameLog::identity) from `from`
+    /// on, and of no other that comes in its place.
     ///
     /// # Errors
     ///
@@ -217,10 +245,7 @@ pub enum LogError {
     #[error("could not {doing} {at}: {hint}")]
     Refused { doing: &'static str, at: String, hint: String },
 
-    #[error(
-        "{at} was deleted and made again: it was {was} and is {now} now; start again to read the \
-         new one from its beginning"
-    )]
+    #[error("{at} was deleted and made again: it was {was} and is {now} now")]
     Replaced { at: String, was: LogId, now: LogId },
 
     #[error(

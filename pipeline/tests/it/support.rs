@@ -1,6 +1,8 @@
 //! A log and tables in memory, with the whole contract of the real ones, and
 //! short ways to say frames.
 
+mod logbook;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +17,8 @@ use schemas::commit::{
 use schemas::frame::{Frame, FrameId, Seen};
 use schemas::intervals::Intervals;
 use schemas::log::{
-    Batch, Bounds, FrameLog, LogError, LogId, LogReader, Offset, Partition, ReadEnd, Record,
+    Batch, Bounds, FrameLog, LogError, LogId, LogName, LogReader, Offset, Partition, ReadEnd,
+    Record,
 };
 use schemas::snapshot::SnapshotStore;
 use schemas::source::{SessionId, SourceId};
@@ -183,6 +186,8 @@ struct Tables {
     seqs: BTreeMap<(SourceId, SessionId, u64), Intervals>,
     windows: BTreeMap<Key, WindowState>,
     parked: Vec<Parked>,
+    logs: BTreeMap<LogName, LogId>,
+    lost_ends: BTreeMap<(LogId, Partition), Offset>,
     commits: u32,
 }
 

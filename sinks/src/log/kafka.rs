@@ -5,7 +5,8 @@
 //!
 //! - An append is acknowledged when all replicas that must have it have it.
 //! - A log is named by its cluster's id and its topic's: a topic that is deleted
-//!   and made again is another log.
+//!   and made again is another log, and what reads the old one does not go on
+//!   into the new.
 //! - A record's `appended_at` is the brokers' clock: a topic that bears the
 //!   senders' is refused.
 //! - Where to read on is for the reader to say. Group offsets are shown, never
@@ -29,7 +30,7 @@ mod wait;
 
 use std::sync::Arc;
 
-use schemas::log::{Bounds, FrameLog, LogError, LogId, LogReader, Offset, Partition};
+use schemas::log::{Bounds, FrameLog, LogError, LogId, LogName, LogReader, Offset, Partition};
 use schemas::source::SourceId;
 use schemas::time::Clock;
 
@@ -45,7 +46,8 @@ pub use topic::Migration;
 /// A log on Kafka; see the [module](self).
 pub struct KafkaLog {
     cluster: Arc<Cluster>,
-    id: LogId,
+    /// Which log this was when it was opened.
+    opened: LogId,
     /// None if the log was opened for reading.
     appender: Option<Appender>,
 }
@@ -64,13 +66,13 @@ impl KafkaLog {
         clock: Arc<dyn Clock>,
     ) -> Result<KafkaLog, LogError> {
         let cluster = Cluster::new(config, secrets, clock)?;
-        let id = cluster.identify()?;
+        let opened = cluster.identify()?;
         let value_bytes_max = topic::check(&cluster)?;
         let Cluster { config, secrets, told, .. } = &*cluster;
         let (config, secrets, told) = (config.clone(), secrets.clone(), Arc::clone(told));
         let appender = Appender::new(config, secrets, told, value_bytes_max)?;
         declared::declare(&cluster, &appender)?;
-        Ok(KafkaLog { cluster, id, appender: Some(appender) })
+        Ok(KafkaLog { cluster, opened, appender: Some(appender) })
     }
 
     /// Opens the log for reading: needs no right to write.
@@ -84,9 +86,9 @@ impl KafkaLog {
         clock: Arc<dyn Clock>,
     ) -> Result<KafkaLog, LogError> {
         let cluster = Cluster::new(config, secrets, clock)?;
-        let id = cluster.identify()?;
+        let opened = cluster.identify()?;
         topic::check(&cluster)?;
-        Ok(KafkaLog { cluster, id, appender: None })
+        Ok(KafkaLog { cluster, opened, appender: None })
     }
 
     /// Makes the topics that are missing, as configured, and adds partitions if
@@ -121,7 +123,15 @@ impl KafkaLog {
 
 impl FrameLog for KafkaLog {
     fn identity(&self) -> LogId {
-        self.id.clone()
+        self.cluster.identity().unwrap_or_else(|| self.opened.clone())
+    }
+
+    fn identify(&self) -> Result<LogId, LogError> {
+        self.cluster.identify()
+    }
+
+    fn name(&self) -> Option<LogName> {
+        Some(LogName(format!("kafka:{}", self.cluster.config.topic).into()))
     }
 
     fn partitions(&self) -> u32 {
@@ -133,13 +143,11 @@ impl FrameLog for KafkaLog {
     }
 
     fn bounds(&self, partition: Partition) -> Result<Bounds, LogError> {
-        self.cluster.check_identity()?;
         self.cluster.check_partition(partition)?;
         self.cluster.bounds(&self.cluster.config.topic, partition)
     }
 
     fn reader(&self, partition: Partition, from: Offset) -> Result<Box<dyn LogReader>, LogError> {
-        self.cluster.check_identity()?;
         self.cluster.check_partition(partition)?;
         let cluster = Arc::clone(&self.cluster);
         let topic = &self.cluster.config.topic;

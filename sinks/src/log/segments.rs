@@ -29,7 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use schemas::log::{Bounds, FrameLog, LogError, LogId, LogReader, Offset, Partition, TrimLog};
+use schemas::log::{
+    Bounds, FrameLog, LogError, LogId, LogName, LogReader, Offset, Partition, TrimLog,
+};
 use schemas::source::SourceId;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 
@@ -164,6 +166,11 @@ impl Segments {
 impl FrameLog for Segments {
     fn identity(&self) -> LogId {
         self.id.clone()
+    }
+
+    /// The same for every folder: a site has one log, and may move it.
+    fn name(&self) -> Option<LogName> {
+        Some(LogName("segments".into()))
     }
 
     fn partitions(&self) -> u32 {

@@ -24,6 +24,7 @@ mod compare;
 mod connection;
 mod error;
 mod histogram;
+mod logbook;
 mod read;
 mod row;
 mod schema;

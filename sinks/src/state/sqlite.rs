@@ -17,6 +17,7 @@
 
 mod audit;
 mod histograms;
+mod logbook;
 mod read;
 mod schema;
 mod write;

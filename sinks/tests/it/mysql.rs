@@ -23,10 +23,12 @@ use sqlx::Row;
 
 use crate::commits::{log, minutes, next_offset, nth};
 use crate::conformance::log::source;
+use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
 use database::Database;
 
 state_conformance!(InDatabase);
+logbook_conformance!(InDatabase);
 
 struct InDatabase(Database);
 

@@ -17,10 +17,12 @@ use sinks::state::sqlite::SqliteState;
 use crate::child;
 use crate::commits::{log, minutes, next_offset, nth};
 use crate::conformance::log::source;
+use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
 use crate::tmpfs::SmallDisk;
 
 state_conformance!(InTempFile);
+logbook_conformance!(InTempFile);
 
 struct InTempFile(RefCell<tempfile::TempDir>);
 

@@ -5,12 +5,13 @@
 //!
 //! - What clients have to say is taken from them at least every few seconds,
 //!   whether anybody reads or not: unheard, it would pile up.
-//! - A log whose topic was deleted and made again is known as replaced within
-//!   [`LOOK_EVERY`] and an answer's time, and stays so.
+//! - That the topic was deleted and made again is known within [`LOOK_EVERY`]
+//!   and an answer's time, while anybody reads. From then on this is the new
+//!   log, and who reads the old one is told so.
 //! - Every question ends after [`ANSWER_WAIT`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,10 +52,11 @@ pub(super) struct Cluster {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) told: Arc<Told>,
     asker: ReadClient,
-    /// Which log this is; set as soon as it is known.
-    id: OnceLock<LogId>,
-    /// Which log it turned out to be later.
-    replaced: OnceLock<LogId>,
+    /// Which log this is, as last seen; none before that.
+    id: Mutex<Option<LogId>>,
+    /// Held by whoever asks which log this is: of two answers, the later is seen
+    /// last.
+    asking: Mutex<()>,
     /// Of the topic of frames, as last seen.
     partitions: AtomicU32,
     readers: Mutex<Vec<Weak<ReadClient>>>,
@@ -84,8 +86,8 @@ impl Cluster {
             clock,
             told,
             asker,
-            id: OnceLock::new(),
-            replaced: OnceLock::new(),
+            id: Mutex::default(),
+            asking: Mutex::default(),
             partitions: AtomicU32::new(0),
             readers: Mutex::default(),
             stop: stop.clone(),
@@ -107,15 +109,32 @@ impl Cluster {
         self.told.at(&self.config.topic)
     }
 
-    /// Asks which log this is, how many partitions it has, and remembers both.
+    /// Which log this is, as last seen; none if nobody asked yet.
+    pub(super) fn identity(&self) -> Option<LogId> {
+        self.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks which log this is, and how many partitions it has if it is another
+    /// than before; remembers both.
     ///
     /// # Errors
     ///
     /// The topic is not there, or nobody answers.
     pub(super) fn identify(&self) -> Result<LogId, LogError> {
-        self.count_partitions()?;
-        let id = self.ask_identity()?;
-        Ok(self.id.get_or_init(|| id).clone())
+        let _one_at_a_time = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let was = self.identity();
+        if was.is_none() {
+            // Says better what to do where there is no topic.
+            self.count_partitions()?;
+        }
+        let now = self.ask_identity()?;
+        if let Some(was) = was.filter(|was| *was != now) {
+            self.count_partitions()?;
+            let at = self.at();
+            tracing::error!(%at, %was, %now, "the topic was deleted and made again");
+        }
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
+        Ok(now)
     }
 
     fn ask_identity(&self) -> Result<LogId, LogError> {
@@ -207,17 +226,17 @@ impl Cluster {
         Err(LogError::Refused { doing, at: format!("{partition} of {}", self.at()), hint })
     }
 
-    /// Whether the topic is the one that was opened.
+    /// Whether this is still the log that it `was`, if that was known.
     ///
     /// # Errors
     ///
-    /// It is another.
-    pub(super) fn check_identity(&self) -> Result<(), LogError> {
-        match (self.id.get(), self.replaced.get()) {
-            (Some(was), Some(now)) => {
-                Err(LogError::Replaced { at: self.at(), was: was.clone(), now: now.clone() })
+    /// It is another, as last seen.
+    pub(super) fn check_identity(&self, was: Option<&LogId>) -> Result<(), LogError> {
+        match (was, self.identity()) {
+            (Some(was), Some(now)) if *was != now => {
+                Err(LogError::Replaced { at: self.at(), was: was.clone(), now })
             }
-            (None, _) | (_, None) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -246,18 +265,11 @@ impl Cluster {
         !clients.is_empty()
     }
 
-    /// Looks whether the topic is still the one that was opened.
+    /// Looks whether the topic is still the same.
     fn look_at_identity(&self) {
-        let Some(was) = self.id.get() else { return };
-        match self.ask_identity() {
-            Ok(now) if now != *was => {
-                let at = self.at();
-                tracing::error!(%at, %was, %now, "the topic was deleted and made again");
-                self.replaced.get_or_init(|| now);
-            }
-            Ok(_) => {}
+        if let Err(error) = self.identify() {
             // Whoever reads or appends meets it too, and says so.
-            Err(error) => tracing::debug!(%error, "could not look whether the topic is the same"),
+            tracing::debug!(%error, "could not look whether the topic is the same");
         }
     }
 }

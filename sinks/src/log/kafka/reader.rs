@@ -4,6 +4,8 @@
 //!
 //! - The client fetches from the offset that it is told, never from one that a
 //!   group has committed, and never jumps: a place that is not there is an error.
+//! - It reads the log that it was made for: whether the topic is still that one
+//!   is looked at before each read, and asked before a client is made anew.
 //! - What is fetched ahead is bounded by the configuration.
 //! - "Everything by this moment has been read" is only said after the brokers
 //!   were asked, and as of before they were asked.
@@ -26,7 +28,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Timestamp;
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use schemas::log::{Batch, Bounds, LogError, LogReader, Offset, Partition, ReadEnd, Record};
+use schemas::log::{Batch, Bounds, LogError, LogId, LogReader, Offset, Partition, ReadEnd, Record};
 use schemas::time::UnixMillis;
 
 use super::client::{Context, Role, cannot_begin, properties};
@@ -43,6 +45,8 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// A place in one partition.
 pub(super) struct KafkaReader {
     cluster: Arc<Cluster>,
+    /// Which log it reads, if that was known.
+    log: Option<LogId>,
     topic: String,
     partition: Partition,
     /// The next offset wanted.
@@ -76,6 +80,7 @@ impl KafkaReader {
         from: Offset,
     ) -> Result<KafkaReader, LogError> {
         let mut reader = KafkaReader {
+            log: cluster.identity(),
             cluster,
             topic: topic.to_owned(),
             partition,
@@ -139,7 +144,13 @@ impl KafkaReader {
     fn take(&mut self, batch: &mut Batch, full: Full, deadline: Instant) -> Result<Said, LogError> {
         let open = match self.open.take() {
             Some(open) => open,
-            None => self.open()?,
+            None => {
+                if self.log.is_some() {
+                    self.cluster.identify()?;
+                }
+                self.cluster.check_identity(self.log.as_ref())?;
+                self.open()?
+            }
         };
         let Open { queue, .. } = self.open.insert(open);
         let before = batch.len();
@@ -192,7 +203,7 @@ impl KafkaReader {
     fn ask(&mut self) -> Result<ReadEnd, LogError> {
         let now = self.cluster.clock.now();
         let bounds = self.bounds()?;
-        self.cluster.check_identity()?;
+        self.cluster.check_identity(self.log.as_ref())?;
         self.asked_at = Some(Instant::now());
         if self.next < bounds.high.0 && self.passed() < bounds.high.0 {
             return Ok(ReadEnd::More);
@@ -235,7 +246,7 @@ impl LogReader for KafkaReader {
         records_max: usize,
         wait: Duration,
     ) -> Result<ReadEnd, LogError> {
-        self.cluster.check_identity()?;
+        self.cluster.check_identity(self.log.as_ref())?;
         let deadline = Instant::now() + wait.min(WAIT_MAX);
         let before = batch.len();
         let said = self.take(batch, Full::after(batch, records_max), deadline);

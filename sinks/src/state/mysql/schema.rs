@@ -21,6 +21,7 @@ use crate::state::mysql::connection::{Link, Server, within};
 pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("ledger", include_str!("../../../../sql/migrations/mysql/0001_ledger.sql")),
     ("windows", include_str!("../../../../sql/migrations/mysql/0002_windows.sql")),
+    ("logs", include_str!("../../../../sql/migrations/mysql/0003_logs.sql")),
 ];
 
 /// How long migrating may take: a table of years is written anew in an hour.

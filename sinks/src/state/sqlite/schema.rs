@@ -8,6 +8,7 @@ pub(super) const TABLES: Schema = Schema {
     migrations: &[
         include_str!("../../../../sql/migrations/sqlite/0001_ledger.sql"),
         include_str!("../../../../sql/migrations/sqlite/0002_windows.sql"),
+        include_str!("../../../../sql/migrations/sqlite/0003_logs.sql"),
     ],
 };
 
@@ -31,12 +32,12 @@ mod tests {
         for opened in [SqliteState::open(&path), SqliteState::open_read_only(&path)] {
             let refused = opened.err().unwrap();
             assert!(
-                matches!(refused, StoreError::SchemaVersion { found: 1, known: 2, .. }),
+                matches!(refused, StoreError::SchemaVersion { found: 1, known: 3, .. }),
                 "{refused}"
             );
         }
-        assert_eq!(SqliteState::migrate(&path).unwrap(), (1, 2));
-        assert_eq!(SqliteState::migrate(&path).unwrap(), (2, 2));
+        assert_eq!(SqliteState::migrate(&path).unwrap(), (1, 3));
+        assert_eq!(SqliteState::migrate(&path).unwrap(), (3, 3));
         SqliteState::open(&path).unwrap();
     }
 

@@ -1,11 +1,12 @@
 //! What every implementation of a seam must do, whatever is behind it.
 //!
 //! An implementation takes part by a type that makes fresh ones of it, and one
-//! line: `log_conformance!(Type)`, `state_conformance!(Type)` or
-//! `snapshot_conformance!(Type)`.
+//! line: `log_conformance!(Type)`, `state_conformance!(Type)` with
+//! `logbook_conformance!(Type)`, or `snapshot_conformance!(Type)`.
 
 pub(crate) mod gallery;
 pub(crate) mod log;
+pub(crate) mod logbook;
 pub(crate) mod model;
 pub(crate) mod snapshots;
 pub(crate) mod state;

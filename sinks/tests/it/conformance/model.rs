@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use schemas::commit::logbook::{Rewound, Standing, closed};
 use schemas::commit::{
     Audit, Claim, Commit, CommitError, Ledger, Parked, PartitionAccount, SeriesQuery,
     SourceAccount, SourceState, SourceSummary, Status, WindowState,
@@ -18,6 +19,7 @@ use schemas::window::WindowSize;
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     partitions: BTreeMap<(LogId, Partition), PartitionAccount>,
+    lost_ends: BTreeMap<(LogId, Partition), Offset>,
     sources: BTreeMap<SourceId, SourceState>,
     seqs: BTreeMap<(SourceId, SessionId, u64), Intervals>,
     windows: BTreeMap<(SourceId, WindowSize, UnixMillis), WindowState>,
@@ -89,6 +91,44 @@ impl Model {
         after.parked.extend(commit.parked.iter().cloned());
         *self = after;
         Ok(())
+    }
+
+    pub(crate) fn standing(&self, log: &LogId, partition: Partition) -> Option<Standing> {
+        let key = (log.clone(), partition);
+        let account = self.partitions.get(&key)?;
+        let lost_end = self.lost_ends.get(&key).copied();
+        Some(Standing { next_offset: account.next_offset, lost_end })
+    }
+
+    pub(crate) fn lost_end(&mut self, log: &LogId, partition: Partition, end: Offset) {
+        let key = (log.clone(), partition);
+        if self.partitions.get(&key).is_some_and(|account| end < account.next_offset) {
+            let lowest = self.lost_ends.entry(key).or_insert(end);
+            *lowest = end.min(*lowest);
+        }
+    }
+
+    pub(crate) fn rewind(&mut self, log: &LogId, partition: Partition) -> Option<Rewound> {
+        let key = (log.clone(), partition);
+        let to = self.lost_ends.remove(&key)?;
+        let old = self.partitions.remove(&key)?;
+        let closed = closed(log, old.owner_epoch);
+        for parked in &mut self.parked {
+            if (&parked.log, parked.partition) == (log, partition) {
+                parked.log = closed.clone();
+            }
+        }
+        let new = PartitionAccount {
+            owner_epoch: old.owner_epoch + 1,
+            first_offset: to,
+            next_offset: to,
+            ledger: Ledger::default(),
+            ..old.clone()
+        };
+        let from = old.next_offset;
+        let old = PartitionAccount { log: closed.clone(), ..old };
+        self.partitions.extend([((closed.clone(), partition), old), (key, new)]);
+        Some(Rewound { from, to, closed })
     }
 
     pub(crate) fn source(&self, source: SourceId) -> Option<SourceState> {

@@ -72,7 +72,7 @@ pub(crate) use state_conformance;
 
 const MINUTE: i64 = 60_000;
 
-fn log() -> LogId {
+pub(crate) fn log() -> LogId {
     LogId("the-log".into())
 }
 
@@ -149,7 +149,7 @@ fn claim(state: &dyn StateStore, partition: u32) -> u64 {
     state.claim(&log(), Partition(partition), Offset(0)).unwrap().owner_epoch
 }
 
-fn refusal(refused: Result<(), CommitError>) -> Refusal {
+pub(crate) fn refusal(refused: Result<(), CommitError>) -> Refusal {
     let error = refused.unwrap_err();
     Refusal::of(&error).unwrap_or_else(|| panic!("{error}"))
 }
@@ -454,7 +454,7 @@ pub(crate) fn open_windows_come_by_source_size_and_start(test: &impl TestState) 
     assert_eq!(state.open_windows(source(3)).unwrap(), []);
 }
 
-fn parked(partition: u32, offset: u64) -> Parked {
+pub(crate) fn parked(partition: u32, offset: u64) -> Parked {
     Parked {
         log: log(),
         partition: Partition(partition),
@@ -613,6 +613,8 @@ pub(crate) fn of_many_committers_one_wins_each_offset(test: &impl TestState) {
 enum Step {
     Claim { partition: u32, first: u64 },
     Commit(Commit),
+    LostEnd { partition: u32, end: u64 },
+    Rewind { partition: u32 },
     Reopen,
 }
 
@@ -665,6 +667,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0_u32..3, 0_u64..3).prop_map(|(partition, first)| Step::Claim { partition, first }),
         9 => any_commit().prop_map(Step::Commit),
+        1 => (0_u32..3, 0_u64..3).prop_map(|(partition, end)| Step::LostEnd { partition, end }),
+        1 => (0_u32..3).prop_map(|partition| Step::Rewind { partition }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -675,6 +679,10 @@ fn agree(state: &dyn StateStore, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(state.sources().unwrap(), model.sources());
     prop_assert_eq!(state.parked(3).unwrap(), model.parked(3));
     prop_assert_eq!(state.open_sources().unwrap(), model.open_sources());
+    for partition in (0..4).map(Partition) {
+        let standing = state.standing(&log(), partition).unwrap();
+        prop_assert_eq!(standing, model.standing(&log(), partition));
+    }
     for id in 1..5 {
         let id = source(id);
         prop_assert_eq!(state.source(id).unwrap(), model.source(id));
@@ -714,12 +722,21 @@ pub(crate) fn random_commits_read_back_like_the_model(test: &impl TestState) {
                     let ours = state.claim(&log(), partition, first).unwrap();
                     prop_assert_eq!(ours, model.claim(&log(), partition, first));
                 }
+                Step::LostEnd { partition, end } => {
+                    let (partition, end) = (Partition(partition), Offset(end));
+                    state.lost_end(&log(), partition, end).unwrap();
+                    model.lost_end(&log(), partition, end);
+                }
+                Step::Rewind { partition } => {
+                    let rewound = state.rewind(&log(), Partition(partition)).unwrap();
+                    prop_assert_eq!(rewound, model.rewind(&log(), Partition(partition)));
+                }
                 Step::Commit(commit) => {
                     if commit.parked.iter().any(|new| {
-                        model
-                            .parked(u32::MAX)
-                            .iter()
-                            .any(|old| (old.partition, old.offset) == (new.partition, new.offset))
+                        model.parked(u32::MAX).iter().any(|old| {
+                            (&old.log, old.partition, old.offset)
+                                == (&new.log, new.partition, new.offset)
+                        })
                     }) {
                         continue;
                     }

@@ -155,6 +155,8 @@ impl Database {
     pub(crate) fn clear(&self) {
         for table in [
             "shape",
+            "logs",
+            "lost_ends",
             "partitions",
             "sources",
             "source_metrics",
