@@ -7,9 +7,9 @@ use std::time::Duration;
 use crossbeam_channel::{SendTimeoutError, Sender};
 use rustc_hash::FxHashMap;
 use schemas::avro::{self, Header, Observer, Schemas, Undecodable};
-use schemas::commit::{ParkReason, Parked};
+use schemas::commit::{ParkReason, Parked, Place};
 use schemas::frame::{ANIMALS_MAX, CLASSES_MAX, FrameFault, FrameId};
-use schemas::log::{Batch, FrameLog, LogError, Offset, Partition, ReadEnd, Record};
+use schemas::log::{Batch, FrameLog, LogError, Offset, ReadEnd, Record};
 use schemas::snapshot::Snapshot;
 use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
@@ -139,7 +139,7 @@ pub(crate) struct Advance {
 /// Reads one partition until it is told to stop, or to its end.
 pub(crate) struct Ingest {
     pub(crate) log: Arc<dyn FrameLog>,
-    pub(crate) partition: Partition,
+    pub(crate) place: Place,
     pub(crate) next: Offset,
     pub(crate) names: Arc<Names>,
     pub(crate) skew_bound: Duration,
@@ -176,7 +176,8 @@ impl Ingest {
     fn read_to_the_end(mut self) -> Result<(), LogError> {
         let mut schemas = Schemas::builtin();
         self.learn_schemas(&mut schemas)?;
-        let mut reader = self.again(|| self.log.reader(self.partition, self.next))?;
+        let mut reader = self.again(|| self.log.reader(self.place.partition, self.next))?;
+        self.check_log()?;
         let mut classes = ClassLookup::new(Arc::clone(&self.names));
         let mut batch = Batch::default();
         while !self.stop.is_stopped() && !self.epochs.has_failed() {
@@ -197,6 +198,18 @@ impl Ingest {
     fn again<T>(&self, one_try: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
         let patience = Patience { stop: &self.stop, progress: &self.progress };
         patience.again(|| self.epochs.has_failed(), one_try)
+    }
+
+    /// Whether what was opened is the log that was claimed.
+    fn check_log(&self) -> Result<(), LogError> {
+        let (was, now) = (&self.place.log, self.log.identity());
+        match *was == now {
+            true => Ok(()),
+            false => {
+                let at = self.log.name().map_or_else(|| was.to_string(), |name| name.to_string());
+                Err(LogError::Replaced { at, was: was.clone(), now })
+            }
+        }
     }
 
     fn learn_schemas(&self, schemas: &mut Schemas) -> Result<(), LogError> {
@@ -241,8 +254,8 @@ impl Ingest {
                     }
                 }
                 Err(Refused { reason, detail }) => parked.push(Parked {
-                    log: self.log.identity(),
-                    partition: self.partition,
+                    log: self.place.log.clone(),
+                    partition: self.place.partition,
                     offset: record.offset,
                     appended_at: record.appended_at,
                     reason,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod claim;
 mod classes;
 mod committer;
 pub mod config;
@@ -7,6 +8,7 @@ mod dataflow;
 mod dedup;
 mod delta;
 mod history;
+mod incident;
 mod ingest;
 pub mod metrics;
 mod progress;
@@ -17,5 +19,6 @@ mod watermark;
 mod windows;
 mod worker;
 
-pub use progress::{Incident, Outage, Progress};
+pub use incident::Incident;
+pub use progress::{Outage, Progress};
 pub use run::{End, Input, Job, PipelineError, run};

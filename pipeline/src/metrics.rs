@@ -1,9 +1,12 @@
 //! What the pipeline tells Prometheus.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
-use schemas::commit::{Commit, ParkReason};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use schemas::commit::{Commit, ParkReason, Place};
 
-/// Counters of what was committed, added once an epoch.
+use crate::incident::Incident;
+
+/// Counters of what was committed, added once an epoch, and what waits for a
+/// decision.
 #[derive(Clone, Debug)]
 pub struct PipelineMetrics {
     read: IntCounter,
@@ -13,6 +16,7 @@ pub struct PipelineMetrics {
     windows: IntCounter,
     commits: IntCounter,
     newest: IntGauge,
+    incidents: IntGaugeVec,
 }
 
 impl PipelineMetrics {
@@ -40,6 +44,14 @@ impl PipelineMetrics {
             "Newest event time that was counted, since 1970.",
         )?;
         registry.register(Box::new(newest.clone()))?;
+        let incidents = IntGaugeVec::new(
+            Opts::new(
+                "animov_incidents",
+                "Partitions that are not counted until somebody has decided: 1 each.",
+            ),
+            &["partition", "kind"],
+        )?;
+        registry.register(Box::new(incidents.clone()))?;
         Ok(PipelineMetrics {
             read: counter("animov_frames_read_total", "Records read from the log and committed.")?,
             accepted: counter("animov_frames_accepted_total", "Frames counted.")?,
@@ -48,7 +60,17 @@ impl PipelineMetrics {
             windows: counter("animov_windows_changed_total", "Window rows written.")?,
             commits: counter("animov_commits_total", "Epochs committed.")?,
             newest,
+            incidents,
         })
+    }
+
+    pub(crate) fn incident(&self, place: &Place, incident: &Incident) {
+        let partition = place.partition.to_string();
+        self.incidents.with_label_values(&[&*partition, incident.kind()]).set(1);
+    }
+
+    pub(crate) fn no_incidents(&self) {
+        self.incidents.reset();
     }
 
     pub(crate) fn committed(&self, commit: &Commit) {

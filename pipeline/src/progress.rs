@@ -1,14 +1,14 @@
 //! How far a pipeline is and what holds it up, for whoever watches it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use schemas::commit::{Commit, Place};
-use schemas::log::{Bounds, Offset};
+use schemas::log::Offset;
 
+use crate::incident::Incident;
 use crate::metrics::PipelineMetrics;
 
 /// How far a pipeline is. Shared by its threads and whoever watches it; the
@@ -45,34 +45,6 @@ pub struct Outage {
     pub since: Instant,
     /// When the last one did.
     pub last_try: Instant,
-}
-
-/// A partition that cannot be read on: the log does not hold the offset that its
-/// ledger has come to. Somebody must decide what becomes of the frames between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Incident {
-    /// Where reading would go on.
-    pub wanted: Offset,
-    /// What the log holds.
-    pub bounds: Bounds,
-}
-
-impl fmt::Display for Incident {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Incident { wanted, bounds: Bounds { low, high } } = self;
-        match wanted < low {
-            true => write!(
-                f,
-                "the log deleted offsets {wanted} to {low} before they were counted; `animov log \
-                 skip` goes on at {low} and writes the gap into the ledger"
-            ),
-            false => write!(
-                f,
-                "counted up to offset {wanted}, but the log ends at {high}: it lost what it had \
-                 acknowledged; restore it, or start again once it has grown past {wanted}"
-            ),
-        }
-    }
 }
 
 impl Progress {
@@ -136,7 +108,19 @@ impl Progress {
     pub(crate) fn begins(&self) {
         let mut now = self.now();
         now.committed.clear();
+        self.forget_incidents(&mut now);
+    }
+
+    /// No run any more: what waits for a decision is somebody else's to say.
+    pub(crate) fn ends(&self) {
+        self.forget_incidents(&mut self.now());
+    }
+
+    fn forget_incidents(&self, now: &mut Now) {
         now.incidents.clear();
+        if let Some(metrics) = &self.metrics {
+            metrics.no_incidents();
+        }
     }
 
     pub(crate) fn claimed(&self, place: &Place, next: Offset) {
@@ -144,7 +128,11 @@ impl Progress {
     }
 
     pub(crate) fn incident(&self, place: Place, incident: Incident) {
-        self.now().incidents.insert(place, incident);
+        let mut now = self.now();
+        if let Some(metrics) = &self.metrics {
+            metrics.incident(&place, &incident);
+        }
+        now.incidents.insert(place, incident);
     }
 
     /// A try of `part` failed; another will follow.

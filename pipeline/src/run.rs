@@ -6,19 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use schemas::commit::{CommitError, Place, Shape, StateStore, StoreError};
-use schemas::log::{Bounds as LogBounds, FrameLog, LogError, LogId, Offset, Partition};
+use schemas::commit::{CommitError, Shape, StateStore, StoreError};
+use schemas::log::{FrameLog, LogError, LogId, Partition};
 use schemas::snapshot::SnapshotStore;
 use schemas::stop::Stop;
 use schemas::window::{Calendar, UnknownZone};
 
+use crate::claim::{self, Claimed, Claims};
 use crate::classes::Names;
 use crate::committer;
 use crate::config::PipelineConfig;
-use crate::dataflow::{Owned, Shared};
+use crate::dataflow::Shared;
 use crate::history::History;
 use crate::ingest::Ingest;
-use crate::progress::{Incident, Progress};
+use crate::progress::Progress;
 use crate::retry::Patience;
 use crate::source::Context;
 use crate::watermark::Bounds;
@@ -31,12 +32,13 @@ const READS_WAITING_MAX: usize = 4;
 /// The shortest commit interval of a pipeline in a hurry.
 const COMMIT_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
-/// How long a run that reads nothing sleeps at a time.
-const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody has decided about an incident, and
+/// how long after its log let it down a run begins again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often in a row a source may be found written by somebody else before
-/// that is an error: two pipelines that fight over one source never end.
-const MOVES_MAX: u32 = 20;
+/// How often in a row a run may begin again without a commit before that is an
+/// error: two pipelines that fight over one source never end.
+const AGAIN_MAX: u32 = 20;
 
 /// One partition to read.
 #[derive(Clone)]
@@ -115,25 +117,60 @@ pub fn run(job: &Job) -> Result<(), PipelineError> {
     }
     let patience = Patience { stop: &job.stop, progress: &job.progress };
     patience.again(|| false, || job.store.shape(&job.shape))?;
-    let mut moves = 0;
+    let ended = run_again_and_again(job);
+    job.progress.ends();
+    ended
+}
+
+fn run_again_and_again(job: &Job) -> Result<(), PipelineError> {
+    let mut again = 0;
     loop {
         let commits = job.progress.commits_total();
-        match run_once(job, &hurried(&job.config, moves)) {
-            // Another process wrote a source that we had computed on. Begin
-            // again from what is committed; the log still has the frames.
-            Err(PipelineError::Commit(error @ CommitError::SourceMoved { .. })) => {
-                moves = if commits == job.progress.commits_total() { moves + 1 } else { 1 };
-                if MOVES_MAX < moves {
-                    return Err(error.into());
-                }
+        let error = match run_once(job, &hurried(&job.config, again)) {
+            Ok(Ended::ForGood) => return Ok(()),
+            Ok(Ended::Decided) => {
+                tracing::info!("somebody has decided about a partition");
+                continue;
+            }
+            Err(error) => error,
+        };
+        again = if commits == job.progress.commits_total() { again + 1 } else { 1 };
+        match wait_before_again(&error, job.end, again) {
+            Some(wait) if again <= AGAIN_MAX => {
                 tracing::info!(%error, "begins again from what is committed");
-                if job.stop.wait(Duration::from_millis(10) * moves) {
+                if job.stop.wait(wait) {
                     return Ok(());
                 }
             }
-            ended => return ended,
+            _ => return Err(error),
         }
     }
+}
+
+/// How long to wait before the run begins again from what is committed, the
+/// n-th time in a row; `None` if that would not mend anything.
+fn wait_before_again(error: &PipelineError, end: End, again: u32) -> Option<Duration> {
+    match error {
+        // Another process wrote a source that we had computed on. The log still
+        // has the frames.
+        PipelineError::Commit(CommitError::SourceMoved { .. }) => {
+            Some(Duration::from_millis(10) * again)
+        }
+        // Whether that is an incident is found when the partitions are claimed.
+        PipelineError::Log(LogError::Replaced { .. } | LogError::OutOfBounds { .. }) => {
+            (end == End::Never).then_some(LOOK_EVERY)
+        }
+        _ => None,
+    }
+}
+
+/// How a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It was told to, or was to.
+    ForGood,
+    /// A partition that waited for a decision can be counted now.
+    Decided,
 }
 
 /// The configuration after so many times in a row that another process was
@@ -149,13 +186,11 @@ fn hurried(config: &PipelineConfig, moves: u32) -> PipelineConfig {
     }
 }
 
-fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
-    let stop = job.stop.clone();
-    let claims = claim_all(job)?;
+fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> {
+    let stop = job.stop.follower();
+    let Claims { claimed: claims, waiting } = claim::claim_all(job)?;
     if claims.is_empty() {
-        // Nothing can be read until somebody has decided.
-        while job.end == End::Never && !stop.wait(IDLE_WAIT) {}
-        return Ok(());
+        return Ok(wait_for_a_decision(&waiting, job, &stop));
     }
     let names = Arc::new(Names::new(job.shape.metrics.clone()));
     let history = History::new(Arc::clone(&job.store), stop.clone(), Arc::clone(&job.progress));
@@ -184,12 +219,12 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
     std::thread::scope(|scope| {
         let mut receivers = Vec::new();
         let mut readers = Vec::new();
-        for (number, Claimed { input, owned: _, next }) in claims.into_iter().enumerate() {
+        for (number, Claimed { input, owned, next }) in claims.into_iter().enumerate() {
             let (to, receiver) = bounded(READS_WAITING_MAX);
             receivers.push((number, receiver));
             let ingest = Ingest {
                 log: input.log,
-                partition: input.partition,
+                place: owned.place,
                 next,
                 names: Arc::clone(&shared.names),
                 skew_bound: config.skew_bound,
@@ -209,62 +244,48 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<(), PipelineError> {
         let album = job.snapshots.as_deref();
         let committer =
             scope.spawn(move || committer::run(&to_commit, store, album, epochs, progress, stop));
+        let looker = (!waiting.is_empty()).then(|| {
+            scope.spawn(|| {
+                let ended = wait_for_a_decision(&waiting, job, stop);
+                // The others begin again together with it.
+                stop.stop();
+                ended
+            })
+        });
         let stepped = step(receivers, shared);
-        let committed = committer.join().map_err(panicked)?;
+        let committed = committer.join().map_err(panicked).flatten();
         let mut read = Ok(());
         for reader in readers {
-            read = read.and(reader.join().map_err(panicked)?);
+            let ended = reader.join().map_err(panicked);
+            read = read.and(ended.and_then(|ended| ended.map_err(PipelineError::from)));
         }
+        // Nothing is left that could end by itself.
+        let was_told = stop.is_stopped();
+        stop.stop();
+        let ended = looker.map_or(Ok(Ended::ForGood), |looker| looker.join().map_err(panicked));
         stepped?;
         committed?;
         read?;
+        let ended = ended?;
         match history.take_cause() {
-            Some(cause) if !job.stop.is_stopped() => Err(cause.into()),
-            _ => Ok(()),
+            Some(cause) if !was_told => Err(cause.into()),
+            _ => Ok(ended),
         }
     })
 }
 
-/// A partition that this run reads, from where.
-struct Claimed {
-    input: Input,
-    owned: Owned,
-    next: Offset,
-}
-
-/// Takes over every partition that can be read on where its ledger ends. The
-/// others are told as incidents: to skip what is gone is nobody's decision here.
-fn claim_all(job: &Job) -> Result<Vec<Claimed>, PipelineError> {
-    job.progress.begins();
-    let mut claims = Vec::new();
-    for input in &job.inputs {
-        let claimed = claim(input, job)?;
-        let bounds = bounds(input, job)?;
-        if job.end == End::Never && !(bounds.low..=bounds.high).contains(&claimed.next) {
-            let place = claimed.owned.place.clone();
-            let incident = Incident { wanted: claimed.next, bounds };
-            tracing::error!(partition = %place.partition, %incident, "the partition is not counted");
-            job.progress.incident(place, incident);
-            continue;
-        }
-        job.progress.claimed(&claimed.owned.place, claimed.next);
-        claims.push(claimed);
+/// Looks after the partitions that wait for a decision, until there is one, or
+/// the run is to stop.
+fn wait_for_a_decision(waiting: &[Input], job: &Job, stop: &Stop) -> Ended {
+    if job.end == End::CaughtUp {
+        return Ended::ForGood;
     }
-    Ok(claims)
-}
-
-fn claim(input: &Input, job: &Job) -> Result<Claimed, PipelineError> {
-    let patience = Patience { stop: &job.stop, progress: &job.progress };
-    let place = Place { log: input.log.identity(), partition: input.partition };
-    let first = bounds(input, job)?.low;
-    let claim = patience.again(|| false, || job.store.claim(&place.log, place.partition, first))?;
-    let owned = Owned { place, owner_epoch: claim.owner_epoch };
-    Ok(Claimed { input: input.clone(), owned, next: claim.next_offset })
-}
-
-fn bounds(input: &Input, job: &Job) -> Result<LogBounds, PipelineError> {
-    let patience = Patience { stop: &job.stop, progress: &job.progress };
-    Ok(patience.again(|| false, || input.log.bounds(input.partition))?)
+    while !stop.wait(LOOK_EVERY) {
+        if claim::is_decided(waiting, job) {
+            return Ended::Decided;
+        }
+    }
+    Ended::ForGood
 }
 
 /// Runs timely's workers to their end. They let go of `shared` and with it of
