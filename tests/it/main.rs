@@ -7,9 +7,11 @@
 mod bad_input;
 mod commands;
 mod crash;
+mod incidents;
 mod oracle;
 mod page;
 mod scale_out;
+mod servers;
 mod spool;
 mod support;
 mod tidy;

@@ -1,7 +1,6 @@
 //! A site on servers, counted by several processes that come, die, hang and go:
 //! what was acknowledged is counted once.
 
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,70 +9,13 @@ use nix::sys::signal::Signal;
 
 use crate::crash::{Ends, feed};
 use crate::oracle;
+use crate::servers::{SESSION, Servers};
 use crate::support::{Counted, PATIENCE, Random, Running, Site, free_port, succeeded, within};
-
-/// How long a member of the group may be silent.
-const SESSION: Duration = Duration::from_secs(3);
-
-/// A topic and a database of their own on the servers that the environment names.
-struct Servers {
-    kafka: String,
-    mysql: String,
-    name: String,
-}
-
-impl Servers {
-    /// `None`, with a word, where a server is not there.
-    fn new() -> Option<Servers> {
-        let named = |variable: &str| {
-            let value = std::env::var(variable).ok();
-            if value.is_none() {
-                println!("SKIPPED: {variable} names no server");
-            }
-            value
-        };
-        let (kafka, mysql) = (named("ANIMOV_TEST_KAFKA")?, named("ANIMOV_TEST_MYSQL")?);
-        let name = format!("animov_scale_{}_{}", std::process::id(), free_port());
-        let servers = Servers { kafka, mysql, name };
-        servers.sql(&format!("CREATE DATABASE {}", servers.name));
-        Some(servers)
-    }
-
-    fn sql(&self, statement: &str) {
-        let (user, at) = self.mysql.trim_start_matches("mysql://").split_once('@').unwrap();
-        let (host, port) = at.trim_end_matches('/').rsplit_once(':').unwrap();
-        let ran = Command::new("mariadb")
-            .args(["--no-defaults", "-h", host, "-P", port, "-u", user, "-e", statement])
-            .output()
-            .unwrap();
-        succeeded(ran);
-    }
-
-    fn site(&self) -> Site {
-        let Servers { kafka, mysql, name } = self;
-        let mysql = mysql.trim_end_matches('/');
-        Site::new(&format!(
-            "[site]\nzone = \"Europe/Paris\"\n\
-             [log]\nkind = \"kafka\"\n\
-             [log.kafka]\nbrokers = [\"{kafka}\"]\ntopic = \"{name}\"\ngroup = \"{name}\"\n\
-             partitions = 4\nreplication = 1\nsession_timeout = \"{}s\"\n\
-             [state]\nkind = \"mysql\"\n[state.mysql]\nurl = \"{mysql}/{name}\"\n\
-             [pipeline]\ncommit_interval = \"50ms\"\n",
-            SESSION.as_secs(),
-        ))
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        self.sql(&format!("DROP DATABASE IF EXISTS {}", self.name));
-    }
-}
 
 #[test]
 fn processes_that_come_die_hang_and_go_count_everything_once() {
     let Some(servers) = Servers::new() else { return };
-    let site = servers.site();
+    let site = servers.site(4);
     println!("{}", succeeded(site.animov(&["migrate"])));
     let (stop, acknowledged) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let (mut died, mut refused) = (0, 0);
@@ -121,4 +63,56 @@ fn processes_that_come_die_hang_and_go_count_everything_once() {
     println!("{} frames, {died} killed, {refused} refused", frames.len());
     println!("{}", succeeded(site.animov(&["audit"])));
     oracle::check(&site, &frames, "Europe/Paris");
+}
+
+#[test]
+fn a_source_whose_partition_changes_while_it_is_counted_keeps_one_history() {
+    let Some(servers) = Servers::new() else { return };
+    let site = servers.site(1);
+    println!("{}", succeeded(site.animov(&["migrate"])));
+    let (stop, acknowledged) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let api = site.start_role("api", site.port);
+    std::thread::scope(|scope| {
+        let feeder = scope.spawn(|| feed(&site, 23, &stop, &acknowledged));
+        let _end_with_the_test = Ends(&stop);
+        let members: Vec<Running> =
+            (0..2).map(|_| site.start_role("pipeline", free_port())).collect();
+        let some_more = |frames| {
+            let before = acknowledged.lock().unwrap().len();
+            within(PATIENCE, "some more frames", || {
+                (before + frames < acknowledged.lock().unwrap().len()).then_some(())
+            });
+        };
+        some_more(400);
+        within(PATIENCE, "frames to be counted", || (counted_in(&site) == [0]).then_some(()));
+        // Twice: the second time, a source leaves a partition that both may know.
+        for (before, partitions) in [(1, 3), (3, 8)] {
+            site.configure(&servers.settings(partitions));
+            println!("{}", succeeded(site.animov(&["migrate"])));
+            within(PATIENCE, "frames of a new partition to be counted", || {
+                some_more(40);
+                counted_in(&site).iter().any(|partition| before <= *partition).then_some(())
+            });
+            some_more(400);
+        }
+        stop.store(true, Ordering::SeqCst);
+        feeder.join().unwrap();
+        let frames = acknowledged.lock().unwrap().len();
+        site.wait_accepted(frames.try_into().unwrap());
+        members.into_iter().for_each(Running::terminate);
+    });
+    api.terminate();
+    let frames: Vec<Counted> = acknowledged.into_inner().unwrap();
+    let moved = site.said().matches("begins again from what is committed").count();
+    println!("{} frames, {moved} times a source was found written by the other", frames.len());
+    println!("{}", succeeded(site.animov(&["audit"])));
+    oracle::check(&site, &frames, "Europe/Paris");
+}
+
+/// The partitions of which something was counted.
+fn counted_in(site: &Site) -> Vec<u32> {
+    let audit = site.get("/v1/audit");
+    let accounts = audit["partitions"].as_array().unwrap().iter();
+    let counted = accounts.filter(|account| 0 < account["accepted"].as_u64().unwrap());
+    counted.map(|at| at["partition"].as_u64().unwrap().try_into().unwrap()).collect()
 }

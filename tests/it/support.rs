@@ -64,9 +64,15 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = dir.path().join("animov.toml");
-        let text = format!("{more}\n[api]\nbind = \"127.0.0.1:{port}\"\n");
-        std::fs::write(&config, text).unwrap();
-        Site { dir, port, config }
+        let site = Site { dir, port, config };
+        site.configure(more);
+        site
+    }
+
+    /// Has the configuration begin with `more`, for what is started from now on.
+    pub(crate) fn configure(&self, more: &str) {
+        let text = format!("{more}\n[api]\nbind = \"127.0.0.1:{}\"\n", self.port);
+        std::fs::write(&self.config, text).unwrap();
     }
 
     pub(crate) fn state(&self) -> PathBuf {
