@@ -17,6 +17,7 @@ use schemas::time::UnixMillis;
 use schemas::window::MINUTE_MS;
 
 use crate::classes::{ClassId, ClassLookup, Names};
+use crate::committer::replaced;
 use crate::progress::Progress;
 use crate::retry::Patience;
 use crate::source::Arrival;
@@ -205,10 +206,7 @@ impl Ingest {
         let (was, now) = (&self.place.log, self.log.identity());
         match *was == now {
             true => Ok(()),
-            false => {
-                let at = self.log.name().map_or_else(|| was.to_string(), |name| name.to_string());
-                Err(LogError::Replaced { at, was: was.clone(), now })
-            }
+            false => Err(replaced(&*self.log, was, now)),
         }
     }
 

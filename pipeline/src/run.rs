@@ -1,6 +1,6 @@
 //! The pipeline as a whole: started, watched, ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use schemas::window::{Calendar, UnknownZone};
 
 use crate::claim::{self, Claimed, Claims};
 use crate::classes::Names;
-use crate::committer;
+use crate::committer::Committer;
 use crate::config::PipelineConfig;
 use crate::dataflow::Shared;
 use crate::history::History;
@@ -192,6 +192,10 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> 
     if claims.is_empty() {
         return Ok(wait_for_a_decision(&waiting, job, &stop));
     }
+    let mut logs = BTreeMap::new();
+    for Claimed { input, owned, .. } in &claims {
+        logs.entry(owned.place.log.clone()).or_insert_with(|| Arc::clone(&input.log));
+    }
     let names = Arc::new(Names::new(job.shape.metrics.clone()));
     let history = History::new(Arc::clone(&job.store), stop.clone(), Arc::clone(&job.progress));
     let epochs = Arc::new(Epochs::new(claims.len()));
@@ -239,11 +243,16 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> 
             };
             readers.push(scope.spawn(move || ingest.run()));
         }
-        let (store, epochs, progress) = (&*job.store, &*epochs, &*job.progress);
         let stop = &stop;
-        let album = job.snapshots.as_deref();
-        let committer =
-            scope.spawn(move || committer::run(&to_commit, store, album, epochs, progress, stop));
+        let committer = Committer {
+            logs,
+            store: &*job.store,
+            album: job.snapshots.as_deref(),
+            epochs: &epochs,
+            progress: &job.progress,
+            stop,
+        };
+        let committer = scope.spawn(move || committer.run(&to_commit));
         let looker = (!waiting.is_empty()).then(|| {
             scope.spawn(|| {
                 let ended = wait_for_a_decision(&waiting, job, stop);

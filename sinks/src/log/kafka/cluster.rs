@@ -30,6 +30,10 @@ use crate::metrics::KafkaMetrics;
 /// How long an answer of the brokers is waited for.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
+/// How long for the answer to which log this is: shorter, because commits wait
+/// for it, and a process that is told to stop waits for them.
+const IDENTITY_WAIT: Duration = Duration::from_secs(4);
+
 /// How often the clients are tended.
 const TEND_EVERY: Duration = Duration::from_millis(200);
 
@@ -140,7 +144,7 @@ impl Cluster {
     fn ask_identity(&self) -> Result<LogId, LogError> {
         let failed = |error| self.told.failed("identify", self.at(), &error);
         let client = self.asker.client();
-        let topic = topic_id(client, &self.config.topic, ANSWER_WAIT)
+        let topic = topic_id(client, &self.config.topic, IDENTITY_WAIT)
             .map_err(|code| failed(KafkaError::MetadataFetch(code)))?;
         let unknown = |what: &str| LogError::Refused {
             doing: "identify",
@@ -148,7 +152,7 @@ impl Cluster {
             hint: format!("the brokers give no {what}; Kafka 3.1 or newer does"),
         };
         let topic = topic.ok_or_else(|| unknown("topic ids"))?;
-        let cluster = client.fetch_cluster_id(ANSWER_WAIT).ok_or_else(|| unknown("cluster id"))?;
+        let cluster = client.fetch_cluster_id(IDENTITY_WAIT).ok_or_else(|| unknown("cluster id"))?;
         self.told.answered();
         Ok(LogId(format!("kafka:{cluster}/{topic}").into()))
     }
