@@ -78,6 +78,25 @@ pub(crate) fn claim_all(job: &Job) -> Result<Claims, PipelineError> {
     Ok(claims)
 }
 
+/// Writes down what only the reader of `place` may have seen: by the next look,
+/// the log may have grown past the end that it lost.
+pub(crate) fn note_lost_end(
+    job: &Job,
+    place: &Place,
+    error: &LogError,
+) -> Result<(), PipelineError> {
+    let end = match error {
+        LogError::LostEnd { end, .. } => *end,
+        LogError::OutOfBounds { wanted, bounds, .. } if bounds.high < *wanted => bounds.high,
+        _ => return Ok(()),
+    };
+    if job.end == End::CaughtUp {
+        return Ok(());
+    }
+    let patience = Patience { stop: &job.stop, progress: &job.progress };
+    Ok(patience.again(|| false, || job.store.lost_end(&place.log, place.partition, end))?)
+}
+
 /// Whether one of those that wait can be claimed now, as far as log and tables
 /// answer.
 pub(crate) fn is_decided(waiting: &[Input], job: &Job) -> bool {

@@ -10,8 +10,8 @@ use schemas::log::{LogId, LogName, Offset};
 pub enum Incident {
     /// The log deleted offsets `[wanted, low)` before they were counted.
     Gap { wanted: Offset, low: Offset },
-    /// The log was seen to end at `end`, although offsets up to `wanted` were
-    /// counted: it lost records, and gives their offsets to new ones.
+    /// The log lost records, at `end` or later, although offsets up to `wanted`
+    /// were counted, and gives their offsets to new ones.
     LostEnd { wanted: Offset, end: Offset },
     /// Another log is found under the name of the one that is counted.
     Replaced { name: LogName, was: LogId, now: LogId },
@@ -38,9 +38,8 @@ impl fmt::Display for Incident {
             ),
             Incident::LostEnd { wanted, end } => write!(
                 f,
-                "counted up to offset {wanted}, but the log ended at {end}: it lost what it had \
-                 acknowledged; `animov log rewind` goes on at {end}, where what was counted \
-                 already is not counted again"
+                "counted up to offset {wanted}, but the log lost what it had acknowledged, at \
+                 {end} or later; `animov log rewind` goes on at {end}, and nothing is counted twice"
             ),
             Incident::Replaced { name, was, now } => write!(
                 f,

@@ -108,15 +108,17 @@ impl Progress {
     pub(crate) fn begins(&self) {
         let mut now = self.now();
         now.committed.clear();
-        self.forget_incidents(&mut now);
+        self.forget_troubles(&mut now);
     }
 
-    /// No run any more: what waits for a decision is somebody else's to say.
+    /// No run any more: what waits for a decision is somebody else's to say, and
+    /// nobody tries again what failed when it was told to stop.
     pub(crate) fn ends(&self) {
-        self.forget_incidents(&mut self.now());
+        self.forget_troubles(&mut self.now());
     }
 
-    fn forget_incidents(&self, now: &mut Now) {
+    fn forget_troubles(&self, now: &mut Now) {
+        now.outages.clear();
         now.incidents.clear();
         if let Some(metrics) = &self.metrics {
             metrics.no_incidents();
@@ -179,5 +181,30 @@ impl Progress {
 
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::log::{LogId, Partition};
+
+    use super::*;
+
+    #[test]
+    fn the_troubles_of_a_run_end_with_it() {
+        let registry = prometheus::Registry::new();
+        let progress = Progress::with_metrics(PipelineMetrics::register(&registry).unwrap());
+        let shown = || registry.gather().iter().any(|of| of.name() == "animov_incidents");
+        for forget in [Progress::begins, Progress::ends] {
+            let place = Place { log: LogId("log".into()), partition: Partition(3) };
+            progress.incident(place, Incident::Gap { wanted: Offset(1), low: Offset(2) });
+            // Told to stop while it was away, nobody will say that it is back.
+            progress.failed_try("log", "no answer".to_owned());
+            assert_eq!((progress.incidents().len(), progress.outages().len()), (1, 1));
+            assert!(shown());
+            forget(&progress);
+            assert!(progress.incidents().is_empty() && progress.outages().is_empty());
+            assert!(!shown());
+        }
     }
 }

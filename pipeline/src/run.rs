@@ -157,9 +157,9 @@ fn wait_before_again(error: &PipelineError, end: End, again: u32) -> Option<Dura
             Some(Duration::from_millis(10) * again)
         }
         // Whether that is an incident is found when the partitions are claimed.
-        PipelineError::Log(LogError::Replaced { .. } | LogError::OutOfBounds { .. }) => {
-            (end == End::Never).then_some(LOOK_EVERY)
-        }
+        PipelineError::Log(
+            LogError::Replaced { .. } | LogError::OutOfBounds { .. } | LogError::LostEnd { .. },
+        ) => (end == End::Never).then_some(LOOK_EVERY),
         _ => None,
     }
 }
@@ -226,6 +226,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> 
         for (number, Claimed { input, owned, next }) in claims.into_iter().enumerate() {
             let (to, receiver) = bounded(READS_WAITING_MAX);
             receivers.push((number, receiver));
+            let place = owned.place.clone();
             let ingest = Ingest {
                 log: input.log,
                 place: owned.place,
@@ -241,7 +242,7 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> 
                 progress: Arc::clone(&job.progress),
                 run_length: 0,
             };
-            readers.push(scope.spawn(move || ingest.run()));
+            readers.push((place, scope.spawn(move || ingest.run())));
         }
         let stop = &stop;
         let committer = Committer {
@@ -264,9 +265,14 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> 
         let stepped = step(receivers, shared);
         let committed = committer.join().map_err(panicked).flatten();
         let mut read = Ok(());
-        for reader in readers {
+        for (place, reader) in readers {
             let ended = reader.join().map_err(panicked);
-            read = read.and(ended.and_then(|ended| ended.map_err(PipelineError::from)));
+            let ended = ended.and_then(|ended| ended.map_err(PipelineError::from));
+            let noted = match &ended {
+                Err(PipelineError::Log(error)) => claim::note_lost_end(job, &place, error),
+                _ => Ok(()),
+            };
+            read = read.and(noted).and(ended);
         }
         // Nothing is left that could end by itself.
         let was_told = stop.is_stopped();

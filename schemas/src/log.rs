@@ -267,6 +267,12 @@ pub enum LogError {
     )]
     OutOfBounds { partition: Partition, wanted: Offset, bounds: Bounds, hint: &'static str },
 
+    #[error(
+        "partition {partition} was read up to offset {wanted}, but the log has lost its end since \
+         then, at {end} or later, and given the offsets to other records"
+    )]
+    LostEnd { partition: Partition, wanted: Offset, end: Offset },
+
     #[error("a record of {bytes} bytes is too long; at most {max}")]
     TooLong { bytes: usize, max: usize },
 
@@ -290,6 +296,7 @@ impl LogError {
             | LogError::InUse { .. }
             | LogError::Damaged { .. }
             | LogError::OutOfBounds { .. }
+            | LogError::LostEnd { .. }
             | LogError::TooLong { .. }
             | LogError::ReadOnly => false,
         }

@@ -1,8 +1,11 @@
 //! A log that is another than before, or lost its end: nothing of it is counted
 //! before a person has decided, and everything once after.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use nix::sys::signal::Signal;
 
 use crate::oracle;
 use crate::servers::Servers;
@@ -177,12 +180,14 @@ impl Drop for Broker {
     }
 }
 
-/// A free port whose next, which will be the controller's, is free too.
+/// A port that is free, as is the next, which will be the controller's: below
+/// those that the system hands out by itself, so that both are still free when the
+/// broker comes back.
 fn free_port_pair() -> u16 {
     loop {
-        let port = free_port();
-        let next = port.checked_add(1).map(|next| std::net::TcpListener::bind(("127.0.0.1", next)));
-        if next.is_some_and(|bound| bound.is_ok()) {
+        let chance = uuid::Uuid::new_v4().as_u128() % 6000;
+        let port = 20_000 + 2 * u16::try_from(chance).unwrap();
+        if [port, port + 1].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return port;
         }
     }
@@ -205,6 +210,35 @@ fn a_partition_that_lost_its_end_is_counted_on_from_there_when_it_is_rewound() {
     wait_for_incidents(port, "lost_end", "animov log rewind", 1);
     // It grows past what was counted; some is sent again.
     post(&site, &frames(60..300));
+    wait_for_incidents(port, "lost_end", "animov log rewind", 1);
+    check_accepted(&site, 100);
+    println!("{}", succeeded(site.animov(&["log", "rewind", "--partition", "0"])));
+    site.wait_accepted(300);
+    wait_until_ready(port);
+    pipeline.terminate();
+    api.terminate();
+    check_history(&site, &frames(0..300));
+}
+
+#[test]
+fn a_partition_that_lost_its_end_and_grew_past_it_unseen_is_noticed_by_its_reader() {
+    let Some(broker) = Broker::start() else { return };
+    let Some(servers) = Servers::with_broker(&format!("127.0.0.1:{}", broker.port)) else { return };
+    let patient =
+        |text: &str| text.replace("session_timeout = \"3s\"", "session_timeout = \"40s\"");
+    let site = Site::new(&patient(&servers.settings(1)));
+    println!("{}", succeeded(site.animov(&["migrate"])));
+    let port = free_port();
+    let (api, pipeline) = (site.start_role("api", site.port), site.start_role("pipeline", port));
+    post(&site, &frames(0..100));
+    site.wait_accepted(100);
+    // The pipeline sees nothing of what happens now, and stays in its group.
+    pipeline.signal(Signal::SIGSTOP);
+    broker.down();
+    std::fs::remove_dir_all(broker.folder_of(servers.topic(), 0)).unwrap();
+    broker.up();
+    post(&site, &frames(60..300));
+    pipeline.signal(Signal::SIGCONT);
     wait_for_incidents(port, "lost_end", "animov log rewind", 1);
     check_accepted(&site, 100);
     println!("{}", succeeded(site.animov(&["log", "rewind", "--partition", "0"])));

@@ -31,6 +31,8 @@ struct Content {
     made: u32,
     /// Whether its readers go on into the log that takes its place.
     readers_are_blind: bool,
+    /// Told to the next reader, which alone has seen it: where the end was lost.
+    lost_end: Option<Offset>,
     partitions: Vec<Part>,
 }
 
@@ -44,7 +46,12 @@ struct Part {
 impl Unsteady {
     fn new(partitions: usize) -> Unsteady {
         let partitions = vec![Part::default(); partitions];
-        Unsteady(Arc::new(Mutex::new(Content { made: 0, readers_are_blind: false, partitions })))
+        Unsteady(Arc::new(Mutex::new(Content {
+            made: 0,
+            readers_are_blind: false,
+            lost_end: None,
+            partitions,
+        })))
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -119,7 +126,11 @@ struct UnsteadyReader {
 
 impl LogReader for UnsteadyReader {
     fn read(&mut self, batch: &mut Batch, max: usize, _: Duration) -> Result<ReadEnd, LogError> {
-        let content = self.log.content();
+        let mut content = self.log.content();
+        if let Some(end) = content.lost_end.take() {
+            let (partition, wanted) = (self.partition, offset(self.next));
+            return Err(LogError::LostEnd { partition, wanted, end });
+        }
         if content.made != self.made && !content.readers_are_blind {
             let (was, now) = (id(self.made), id(content.made));
             return Err(LogError::Replaced { at: "memory".to_owned(), was, now });
@@ -313,6 +324,28 @@ fn a_lost_end_stops_its_partition_alone_however_much_the_log_grows() {
     pipeline.wait_for("the decision is noticed", |pipeline| pipeline.incidents().is_empty());
     assert_eq!(pipeline.settle(), []);
     check(&store, &[others, frames(200..220)].concat());
+}
+
+#[test]
+fn a_lost_end_that_only_a_reader_has_seen_waits_for_a_decision_too() {
+    let (log, store) = (Unsteady::new(1), Arc::new(MemoryStore::default()));
+    log.append(0, &frames(0..10));
+    let pipeline = Pipeline::start(&log, &store);
+    assert_eq!(pipeline.settle(), []);
+    {
+        // Before anybody else looks, it has grown past its old end.
+        let mut content = log.content();
+        content.partitions[0].records = [frames(0..4), frames(200..220)].concat();
+        content.lost_end = Some(Offset(0));
+    }
+    pipeline.wait_for("it waits", |pipeline| !pipeline.incidents().is_empty());
+    let lost = Incident::LostEnd { wanted: Offset(10), end: Offset(0) };
+    assert_eq!(pipeline.incidents(), [(0, lost)]);
+    check(&store, &frames(0..10));
+    assert!(store.rewind(&id(0), Partition(0)).unwrap().is_some());
+    pipeline.wait_for("the decision is noticed", |pipeline| pipeline.incidents().is_empty());
+    assert_eq!(pipeline.settle(), []);
+    check(&store, &[frames(0..10), frames(200..220)].concat());
 }
 
 #[test]

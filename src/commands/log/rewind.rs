@@ -12,8 +12,8 @@ use crate::config::Place;
 /// was counted already: the brokers lost what they had acknowledged (an election of
 /// a replica that was behind, a disk restored from a backup), and give the same
 /// offsets to new records. /readyz and the process's log say so, and it stays so
-/// however much the log grows. This goes on where the log was seen to end. What is
-/// new there is counted, what comes a second time is found out and is not: so it is
+/// however much the log grows. This goes on where the log was seen to end, or with
+/// the oldest record that it holds if that was not seen. What is new is counted, what comes a second time is found out and is not: so it is
 /// right as well where the lost records were restored.
 ///
 /// What was counted stays. The partition's account so far is closed, under a name
@@ -50,8 +50,8 @@ pub(super) fn rewind(
     store.lost_end(&id, partition, log.bounds(partition)?.high)?;
     Ok(match store.rewind(&id, partition)? {
         Some(Rewound { from, to, closed }) => format!(
-            "partition {partition} goes on at offset {to}, where its log was seen to end; what \
-             was counted up to offset {from} stays, in the closed account {closed}/{partition}"
+            "partition {partition} goes on at offset {to}; what was counted up to offset {from} \
+             stays, in the closed account {closed}/{partition}"
         ),
         None => format!(
             "partition {partition} goes on at offset {next_offset}; its log lost no end, nothing \

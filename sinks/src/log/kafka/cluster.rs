@@ -152,7 +152,8 @@ impl Cluster {
             hint: format!("the brokers give no {what}; Kafka 3.1 or newer does"),
         };
         let topic = topic.ok_or_else(|| unknown("topic ids"))?;
-        let cluster = client.fetch_cluster_id(IDENTITY_WAIT).ok_or_else(|| unknown("cluster id"))?;
+        let cluster =
+            client.fetch_cluster_id(IDENTITY_WAIT).ok_or_else(|| unknown("cluster id"))?;
         self.told.answered();
         Ok(LogId(format!("kafka:{cluster}/{topic}").into()))
     }

@@ -53,6 +53,9 @@ pub(super) struct KafkaReader {
     next: u64,
     /// None after an error: the client is made anew.
     open: Option<Open>,
+    /// Whether the brokers have said that they do not have its place, or no longer
+    /// the records before it.
+    is_outside: bool,
     /// When the newest record was appended.
     newest: UnixMillis,
     /// When the brokers were last asked for the end.
@@ -86,6 +89,7 @@ impl KafkaReader {
             partition,
             next: from.0,
             open: None,
+            is_outside: false,
             newest: UnixMillis::MIN,
             asked_at: None,
             caught_up: None,
@@ -145,10 +149,7 @@ impl KafkaReader {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
-                if self.log.is_some() {
-                    self.cluster.identify()?;
-                }
-                self.cluster.check_identity(self.log.as_ref())?;
+                self.find_its_place()?;
                 self.open()?
             }
         };
@@ -189,14 +190,27 @@ impl KafkaReader {
     /// Why the client cannot go on; the next read makes another.
     fn lost_its_place(&mut self, error: &KafkaError) -> LogError {
         self.open = None;
-        let outside = matches!(
+        self.is_outside |= matches!(
             error.rdkafka_error_code(),
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)
         );
-        match outside.then(|| self.bounds()) {
-            Some(Err(out_of_bounds)) => out_of_bounds,
-            Some(Ok(_)) | None => self.failed(error),
+        let found = if self.is_outside { self.find_its_place() } else { Ok(()) };
+        found.err().unwrap_or_else(|| self.failed(error))
+    }
+
+    /// Whether a client that is made anew may go on at the reader's place.
+    fn find_its_place(&self) -> Result<(), LogError> {
+        if self.log.is_some() {
+            self.cluster.identify()?;
         }
+        self.cluster.check_identity(self.log.as_ref())?;
+        if !self.is_outside {
+            return Ok(());
+        }
+        // Within the bounds again: it has grown past the place since. How much of
+        // what it holds is new, nobody can tell.
+        let (partition, wanted, end) = (self.partition, Offset(self.next), self.bounds()?.low);
+        Err(LogError::LostEnd { partition, wanted, end })
     }
 
     /// Asks the brokers whether there is more.

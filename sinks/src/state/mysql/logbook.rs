@@ -11,12 +11,17 @@ use crate::state::mysql::row::{Values, int, text};
 
 impl LogBook for MySqlState {
     fn counted(&self, name: &LogName, log: &LogId) -> Result<LogId, StoreError> {
+        // Nearly always known, and then no commit has to be waited for.
+        let known = self.read("read the name of a log in", async |link| under(link, name).await)?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
         self.write("write the name of a log to", async |link| {
             let keep = sqlx::query(
                 "INSERT INTO logs (name, log) VALUES (?, ?) ON DUPLICATE KEY UPDATE name = name",
             );
             link.execute(keep.bind(&*name.0).bind(&*log.0)).await?;
-            under(link, name).await
+            under(link, name).await?.ok_or(Error::RowNotFound)
         })
     }
 
@@ -24,7 +29,7 @@ impl LogBook for MySqlState {
         self.write("accept a log in", async |link| {
             let decide = sqlx::query("UPDATE logs SET log = ? WHERE name = ? AND log = ?");
             link.execute(decide.bind(&*now.0).bind(&*name.0).bind(&*was.0)).await?;
-            under(link, name).await
+            under(link, name).await?.ok_or(Error::RowNotFound)
         })
     }
 
@@ -107,9 +112,8 @@ impl LogBook for MySqlState {
     }
 }
 
-/// Which log is counted under `name`.
-async fn under(link: &mut Link, name: &LogName) -> sqlx::Result<LogId> {
+/// Which log is counted under `name`, if one is.
+async fn under(link: &mut Link, name: &LogName) -> sqlx::Result<Option<LogId>> {
     let counted = sqlx::query("SELECT log FROM logs WHERE name = ?").bind(&*name.0);
-    let counted = link.row(counted, |row| Ok(LogId(text(row, 0)?.into())));
-    counted.await?.ok_or(Error::RowNotFound)
+    link.row(counted, |row| Ok(LogId(text(row, 0)?.into()))).await
 }

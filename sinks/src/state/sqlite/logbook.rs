@@ -1,6 +1,6 @@
 //! Which logs are counted, and the decisions about them.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use schemas::commit::StoreError;
 use schemas::commit::logbook::{LogBook, Rewound, Standing, closed};
 use schemas::log::{LogId, LogName, Offset, Partition};
@@ -10,13 +10,18 @@ use crate::state::sqlite::SqliteState;
 
 impl LogBook for SqliteState {
     fn counted(&self, name: &LogName, log: &LogId) -> Result<LogId, StoreError> {
+        // Nearly always known, and then no commit has to be waited for.
+        let known = self
+            .read("read the name of a log in", |connection| under(connection, name).optional())?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
         self.write("write the name of a log to", |connection| {
             connection.execute(
                 "INSERT INTO logs (name, log) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 (&*name.0, &*log.0),
             )?;
-            let counted = "SELECT log FROM logs WHERE name = ?1";
-            connection.query_row(counted, [&*name.0], |row| Ok(LogId(row.get(0)?)))
+            under(connection, name)
         })
     }
 
@@ -26,8 +31,7 @@ impl LogBook for SqliteState {
                 "UPDATE logs SET log = ?3 WHERE name = ?1 AND log = ?2",
                 (&*name.0, &*was.0, &*now.0),
             )?;
-            let counted = "SELECT log FROM logs WHERE name = ?1";
-            connection.query_row(counted, [&*name.0], |row| Ok(LogId(row.get(0)?)))
+            under(connection, name)
         })
     }
 
@@ -88,4 +92,10 @@ impl LogBook for SqliteState {
             Ok(Some(Rewound { from: Offset(from), to: Offset(to), closed }))
         })
     }
+}
+
+/// Which log is counted under `name`; an error if none is.
+fn under(connection: &Connection, name: &LogName) -> rusqlite::Result<LogId> {
+    let mut find = connection.prepare_cached("SELECT log FROM logs WHERE name = ?1")?;
+    find.query_row([&*name.0], |row| Ok(LogId(row.get(0)?)))
 }
