@@ -22,10 +22,10 @@ mod client;
 mod cluster;
 mod declared;
 mod group;
+mod native;
 mod reader;
 mod statistics;
 mod topic;
-mod topic_id;
 mod wait;
 
 use std::sync::Arc;

@@ -26,6 +26,7 @@ use schemas::source::SourceId;
 use schemas::stop::Stop;
 
 use super::client::{Context, Role, Told, VALUE_BYTES_MAX, cannot_begin, properties};
+use super::native::remind;
 use crate::config::{KafkaConfig, KafkaSecrets};
 use crate::log::reading::WAIT_MAX;
 
@@ -159,6 +160,7 @@ impl Appender {
                     .to_owned();
             return LogError::Refused { doing: "append to", at: self.told.at(topic), hint };
         }
+        remind(client.client(), &self.told.brokers);
         self.told.failed("append to", self.told.at(topic), error)
     }
 

@@ -23,7 +23,7 @@ use schemas::stop::Stop;
 use schemas::time::Clock;
 
 use super::client::{Context, Role, Told, cannot_begin, properties};
-use super::topic_id::topic_id;
+use super::native::{remind, topic_id};
 use crate::config::{KafkaConfig, KafkaSecrets};
 use crate::metrics::KafkaMetrics;
 
@@ -142,7 +142,7 @@ impl Cluster {
     }
 
     fn ask_identity(&self) -> Result<LogId, LogError> {
-        let failed = |error| self.told.failed("identify", self.at(), &error);
+        let failed = |error| self.failed("identify", self.at(), &error);
         let client = self.asker.client();
         let topic = topic_id(client, &self.config.topic, IDENTITY_WAIT)
             .map_err(|code| failed(KafkaError::MetadataFetch(code)))?;
@@ -176,7 +176,7 @@ impl Cluster {
     ///
     /// It is not there, or nobody answers.
     pub(super) fn partitions_of(&self, topic: &str) -> Result<u32, LogError> {
-        let failed = |error| self.told.failed("ask about", self.told.at(topic), &error);
+        let failed = |error| self.failed("ask about", self.told.at(topic), &error);
         let metadata = self.asker.fetch_metadata(Some(topic), ANSWER_WAIT).map_err(failed)?;
         self.told.answered();
         let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -203,13 +203,20 @@ impl Cluster {
     /// It is not there, or nobody answers.
     pub(super) fn bounds(&self, topic: &str, partition: Partition) -> Result<Bounds, LogError> {
         let at = || format!("partition {partition} of {}", self.told.at(topic));
-        let failed = |error| self.told.failed("ask for the bounds of", at(), &error);
+        let failed = |error| self.failed("ask for the bounds of", at(), &error);
         let number = i32::try_from(partition.0).unwrap_or(i32::MAX);
         let watermarks = self.asker.fetch_watermarks(topic, number, ANSWER_WAIT);
         let (low, high) = watermarks.map_err(failed)?;
         self.told.answered();
         let offset = |raw| u64::try_from(raw).unwrap_or(0);
         Ok(Bounds { low: Offset(offset(low)), high: Offset(offset(high)) })
+    }
+
+    /// The error that a question met; the next one is asked by a client that knows
+    /// the brokers, whatever this one has forgotten.
+    fn failed(&self, doing: &'static str, at: String, error: &KafkaError) -> LogError {
+        remind(self.asker.client(), &self.told.brokers);
+        self.told.failed(doing, at, error)
     }
 
     /// Whether the topic of frames has `partition`.

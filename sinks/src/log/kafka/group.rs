@@ -29,10 +29,14 @@ use schemas::stop::Stop;
 
 use super::client::{Context, Role, Told, cannot_begin, properties};
 use super::cluster::Cluster;
+use super::native::remind;
 use crate::log::reading::WAIT_MAX;
 
 /// How long one poll of the group's client takes: a stop is seen this late.
 const POLL_WAIT: Duration = Duration::from_millis(100);
+
+/// How often a member that has no partitions is told again where the brokers are.
+const REMIND_EVERY: Duration = Duration::from_secs(5);
 
 /// How often offsets are shown to the group.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
@@ -231,7 +235,7 @@ struct Member {
 impl Member {
     /// Runs until it is told to stop; dropping the client then leaves the group.
     fn run(self) {
-        let mut shown = Instant::now();
+        let (mut shown, mut reminded) = (Instant::now(), Instant::now());
         while !self.stop.is_stopped() {
             match self.client.poll(POLL_WAIT) {
                 // A record that was under way when its partition was paused is
@@ -242,6 +246,10 @@ impl Member {
             if SHOW_EVERY <= shown.elapsed() {
                 self.show();
                 shown = Instant::now();
+            }
+            if REMIND_EVERY <= reminded.elapsed() {
+                self.remind();
+                reminded = Instant::now();
             }
         }
         self.show();
@@ -261,6 +269,14 @@ impl Member {
                 self.members.shut_out(code, error.to_string());
             }
             _ => tracing::debug!(%error, "the group's client met an error"),
+        }
+    }
+
+    /// A member without partitions may have nothing to do, or may have lost the
+    /// brokers.
+    fn remind(&self) {
+        if self.members.state().assigned.is_empty() {
+            remind(self.client.client(), &self.client.context().told.brokers);
         }
     }
 

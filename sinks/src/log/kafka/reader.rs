@@ -33,6 +33,7 @@ use schemas::time::UnixMillis;
 
 use super::client::{Context, Role, cannot_begin, properties};
 use super::cluster::{Cluster, ReadClient};
+use super::native::remind;
 use crate::log::reading::{ABOVE, BELOW, Full, WAIT_MAX};
 
 /// How far behind this process's clock the end of a partition is told.
@@ -220,6 +221,10 @@ impl KafkaReader {
         self.cluster.check_identity(self.log.as_ref())?;
         self.asked_at = Some(Instant::now());
         if self.next < bounds.high.0 && self.passed() < bounds.high.0 {
+            // The client has said nothing although there is something.
+            if let Some(open) = &self.open {
+                remind(open.client.client(), &self.cluster.told.brokers);
+            }
             return Ok(ReadEnd::More);
         }
         let by = now.minus(CLOCKS_APART).max(self.newest);

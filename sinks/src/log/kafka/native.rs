@@ -1,10 +1,10 @@
-//! The id that Kafka gave a topic when it was made: a topic that is deleted and
-//! made again under its name has another.
+//! What the bindings have no safe way for: to ask for the id that Kafka gave a
+//! topic when it was made (one that is deleted and made again under its name has
+//! another), and to tell a client once more where the brokers are.
 //!
-//! The bindings have no safe way to ask for it, so this file speaks C. It is the
-//! only one of the project that does; everything that C hands out is owned by an
-//! [`Owned`] from the line on which it is handed out.
-#![expect(unsafe_code, reason = "the safe bindings do not tell a topic's id")]
+//! This is the only file of the project that speaks C; everything that C hands out
+//! is owned by an [`Owned`] from the line on which it is handed out.
+#![expect(unsafe_code, reason = "the safe bindings do not offer it")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
@@ -22,6 +22,22 @@ const SLACK: Duration = Duration::from_secs(1);
 
 /// The id of a topic that has none: the brokers are too old.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// Tells `client` again of `brokers`, `host:port` with commas between; of those
+/// that it knows, it knows already.
+///
+/// A broker that was just started may answer that the cluster has no brokers.
+/// librdkafka 2.10 to 2.13 then forgets all that it knew, those of the
+/// configuration too, and never asks anybody again
+/// (<https://github.com/confluentinc/librdkafka/issues/5301>). So whoever has
+/// trouble with a client says this to it.
+pub(super) fn remind<C: ClientContext>(client: &Client<C>, brokers: &str) {
+    // A name with a zero in it is no broker's.
+    let Ok(brokers) = CString::new(brokers) else { return };
+    // SAFETY: the client is live, and may be told from any thread; `brokers` is a
+    // C string, of which it keeps a copy.
+    unsafe { c::rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+}
 
 /// Asks for the id of `topic`, as Kafka's own tools show it, and waits up to
 /// `wait`. `None`: the brokers are so old that their topics have no ids.
