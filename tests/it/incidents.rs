@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::oracle;
-use crate::servers::Servers;
+use crate::servers::{SESSION, Servers};
 use crate::support::{Counted, PATIENCE, Random, Running, Site, free_port, succeeded, within};
 
 const ZONE: &str = "Europe/Paris";
@@ -180,6 +180,15 @@ impl Drop for Broker {
     }
 }
 
+/// A site of one partition whose pipeline stays in its group while the broker is
+/// away.
+fn patient_site(servers: &Servers) -> Site {
+    let settings = servers.settings(1);
+    let session = format!("session_timeout = \"{}s\"", SESSION.as_secs());
+    assert!(settings.contains(&session), "{settings}");
+    Site::new(&settings.replace(&session, "session_timeout = \"40s\""))
+}
+
 /// A port that is free, as is the next, which will be the controller's: below
 /// those that the system hands out by itself, so that both are still free when the
 /// broker comes back.
@@ -197,7 +206,7 @@ fn free_port_pair() -> u16 {
 fn a_partition_that_lost_its_end_is_counted_on_from_there_when_it_is_rewound() {
     let Some(broker) = Broker::start() else { return };
     let Some(servers) = Servers::with_broker(&format!("127.0.0.1:{}", broker.port)) else { return };
-    let site = servers.site(1);
+    let site = patient_site(&servers);
     println!("{}", succeeded(site.animov(&["migrate"])));
     let port = free_port();
     let (api, pipeline) = (site.start_role("api", site.port), site.start_role("pipeline", port));
@@ -224,9 +233,7 @@ fn a_partition_that_lost_its_end_is_counted_on_from_there_when_it_is_rewound() {
 fn a_partition_that_lost_its_end_and_grew_past_it_unseen_is_noticed_by_its_reader() {
     let Some(broker) = Broker::start() else { return };
     let Some(servers) = Servers::with_broker(&format!("127.0.0.1:{}", broker.port)) else { return };
-    let patient =
-        |text: &str| text.replace("session_timeout = \"3s\"", "session_timeout = \"40s\"");
-    let site = Site::new(&patient(&servers.settings(1)));
+    let site = patient_site(&servers);
     println!("{}", succeeded(site.animov(&["migrate"])));
     let port = free_port();
     let (api, pipeline) = (site.start_role("api", site.port), site.start_role("pipeline", port));
