@@ -172,3 +172,6 @@ impl<T> Drop for Owned<T> {
         unsafe { (self.destroy)(self.object.as_ptr()) }
     }
 }
+
+#[cfg(test)]
+mod tests;
