@@ -8,6 +8,7 @@ mod import;
 mod measure;
 mod plain;
 mod replay;
+mod servers;
 mod video;
 
 use std::io::{self, Write};
@@ -48,6 +49,9 @@ fn main() -> io::Result<()> {
     }
     if wanted("import") {
         figures.extend(import::figures()?);
+    }
+    if wanted("servers") {
+        figures.extend(servers::figures()?);
     }
     for Figure { what, ours, reference, ratio, goal } in figures {
         say(&format!(
