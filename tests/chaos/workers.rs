@@ -80,7 +80,10 @@ impl Workers {
         assert!(!said.contains("panicked at"), "a worker panicked: {:?}", worker.said);
         match said.contains("has another owner") {
             true => self.fenced += 1,
-            false => self.gave_up += 1,
+            false => {
+                self.gave_up += 1;
+                println!("    a worker ended: {}", said.lines().last().unwrap_or_default());
+            }
         }
     }
 
