@@ -93,13 +93,18 @@ impl Patience<'_> {
         let text = Chain(error).to_string();
         tracing::warn!(part = E::PART, error = text, "no answer, trying again");
         self.progress.failed_try(E::PART, text);
-        self.stop.wait(backoff.next())
+        let stopped = self.stop.wait(backoff.next());
+        if stopped {
+            // Nobody asks again, so nobody would take note of an answer either.
+            self.progress.over(E::PART);
+        }
+        stopped
     }
 
     /// Takes note that the tries are over.
     pub(crate) fn over<E: MayPass>(self, backoff: &Backoff) {
         if 0 < backoff.tries {
-            self.progress.answered(E::PART);
+            self.progress.over(E::PART);
         }
     }
 }
@@ -116,5 +121,48 @@ impl fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> LogError {
+        LogError::Overloaded
+    }
+
+    #[test]
+    fn an_outage_is_told_until_the_part_answers() {
+        let (stop, progress) = (Stop::default(), Progress::default());
+        let mut answers = [Err(away()), Err(away()), Ok(())].into_iter();
+        let mut told = Vec::new();
+        let patience = Patience { stop: &stop, progress: &progress };
+        let outcome = patience.again(
+            || false,
+            || {
+                told.push(progress.outages().contains_key("log"));
+                answers.next().unwrap()
+            },
+        );
+        outcome.unwrap();
+        assert_eq!(told, [false, true, true]);
+        assert!(progress.outages().is_empty());
+    }
+
+    #[test]
+    fn whoever_is_told_to_stop_leaves_no_outage_behind() {
+        let (stop, progress) = (Stop::default(), Progress::default());
+        let patience = Patience { stop: &stop, progress: &progress };
+        let outcome = patience.again(
+            || false,
+            || {
+                // The partition goes to another process while this one waits for the log.
+                stop.stop();
+                Err::<(), _>(away())
+            },
+        );
+        outcome.unwrap_err();
+        assert!(progress.outages().is_empty());
     }
 }

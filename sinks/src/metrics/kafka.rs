@@ -1,5 +1,8 @@
 //! What the log on Kafka counts of itself, and of its clients.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use prometheus::core::{Collector, GenericGauge, GenericGaugeVec};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use schemas::log::Partition;
@@ -14,8 +17,11 @@ pub struct KafkaMetrics {
     pub(crate) failed_appends_total: IntCounter,
     pub(crate) producers_renewed_total: IntCounter,
     pub(crate) queued_records: IntGauge,
-    pub(crate) lag_records: IntGaugeVec,
-    pub(crate) fetched_bytes: IntGaugeVec,
+    lag_records: IntGaugeVec,
+    fetched_bytes: IntGaugeVec,
+    /// Only of these is anything told: a client outlives its reader by a moment, and
+    /// what it said then would stay. Locked while a partition's gauges change.
+    read_partitions: Arc<Mutex<BTreeSet<Partition>>>,
     pub(crate) partitions_held: IntGauge,
     pub(crate) rebalances_total: IntCounter,
     pub(crate) client_errors_total: IntCounterVec,
@@ -56,6 +62,7 @@ impl Default for KafkaMetrics {
                 "Bytes of a partition that are fetched and not read yet.",
                 &["partition"],
             ),
+            read_partitions: Arc::default(),
             partitions_held: gauge(
                 "animov_kafka_partitions_held",
                 "Partitions that the group has given to this process.",
@@ -125,12 +132,38 @@ impl KafkaMetrics {
         self.appended_bytes_total.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
+    /// A partition is read from now on.
+    pub(crate) fn reads(&self, partition: Partition) {
+        self.read_partitions().insert(partition);
+    }
+
+    /// Tells how a partition stands, if it is still read. Its lag may not be known.
+    pub(crate) fn stands(&self, partition: Partition, fetched_bytes: i64, lag: Option<i64>) {
+        let read = self.read_partitions();
+        if !read.contains(&partition) {
+            return;
+        }
+        let label = partition.to_string();
+        self.fetched_bytes.with_label_values(&[&label]).set(fetched_bytes);
+        if let Some(lag) = lag {
+            self.lag_records.with_label_values(&[&label]).set(lag);
+        }
+        drop(read);
+    }
+
     /// Takes what is told of a partition back: it is not read any more.
     pub(crate) fn forget(&self, partition: Partition) {
+        let mut read = self.read_partitions();
+        read.remove(&partition);
         let label = partition.to_string();
         // There is nothing to take back before the first statistics.
         drop(self.lag_records.remove_label_values(&[&label]));
         drop(self.fetched_bytes.remove_label_values(&[&label]));
+        drop(read);
+    }
+
+    fn read_partitions(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
+        self.read_partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -144,4 +177,33 @@ fn gauges<P: prometheus::core::Atomic>(
     labels: &[&str],
 ) -> GenericGaugeVec<P> {
     GenericGaugeVec::new(Opts::new(name, help), labels).expect("our own names are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_says_after_its_reader_has_gone_is_not_told() {
+        let metrics = KafkaMetrics::default();
+        let registry = Registry::new();
+        metrics.register(&registry).unwrap();
+        let told = || {
+            let families = registry.gather();
+            let of_partitions = families.iter().filter(|family| {
+                ["animov_kafka_lag_records", "animov_kafka_fetched_bytes"].contains(&family.name())
+            });
+            of_partitions.map(|family| family.get_metric().len()).sum::<usize>()
+        };
+        let partition = Partition(3);
+        metrics.reads(partition);
+        metrics.stands(partition, 4096, Some(1802));
+        assert_eq!(told(), 2);
+        metrics.forget(partition);
+        metrics.stands(partition, 4096, Some(1802));
+        assert_eq!(told(), 0);
+        metrics.reads(partition);
+        metrics.stands(partition, 0, None);
+        assert_eq!(told(), 1, "the lag is not known yet");
+    }
 }

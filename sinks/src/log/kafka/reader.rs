@@ -95,6 +95,9 @@ impl KafkaReader {
             asked_at: None,
             caught_up: None,
         };
+        if topic == reader.cluster.told.topic {
+            reader.cluster.told.metrics.reads(partition);
+        }
         reader.bounds()?;
         reader.open = Some(reader.open()?);
         Ok(reader)

@@ -47,12 +47,9 @@ fn show_partition(told: &Told, counted: &Counted) {
     if !counted.desired {
         return;
     }
-    let label = Partition(partition).to_string();
     let bytes = i64::try_from(counted.fetchq_size).unwrap_or(i64::MAX);
-    told.metrics.fetched_bytes.with_label_values(&[&label]).set(bytes);
     // Negative where it is not known yet.
-    if 0 <= counted.ls_offset && 0 <= counted.app_offset {
-        let lag = (counted.ls_offset - counted.app_offset).max(0);
-        told.metrics.lag_records.with_label_values(&[&label]).set(lag);
-    }
+    let known = 0 <= counted.ls_offset && 0 <= counted.app_offset;
+    let lag = known.then(|| (counted.ls_offset - counted.app_offset).max(0));
+    told.metrics.stands(Partition(partition), bytes, lag);
 }
