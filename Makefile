@@ -1,11 +1,12 @@
 # A short menu over scripts/. `make demo` shows it running, `make test` proves it.
 
-.PHONY: help demo test chaos lint bench services setup clean-demo
+.PHONY: help demo test chaos docker-test lint bench services setup clean-demo
 
 help:
 	@echo "make demo        install what is missing, build, run a simulated herd at 60x, print the page's address"
 	@echo "make test        install what is missing, build, run every test"
 	@echo "make chaos       torment a site on real servers for MINUTES=10, check every window afterwards"
+	@echo "make docker-test bring docker/compose.yaml up, torment it, check every frame afterwards"
 	@echo "make lint        formatting, clippy and documentation, warnings denied"
 	@echo "make bench       build optimised, print each figure as a ratio to its reference"
 	@echo "make services    run Kafka, MariaDB and a stand-in for MongoDB until Ctrl-C, print their addresses"
@@ -19,6 +20,9 @@ test:
 
 chaos:
 	@MINUTES=$(MINUTES) SEED=$(SEED) FAULTS=$(FAULTS) scripts/chaos
+
+docker-test:
+	@scripts/docker-test
 
 lint:
 	@scripts/lint
