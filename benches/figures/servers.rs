@@ -40,7 +40,7 @@ pub(crate) fn figures() -> io::Result<Vec<Figure>> {
     let measured = || {
         let mut figures = throughput::figures(&servers)?;
         figures.push(latency::figure(&servers)?);
-        figures.push(takeover::figure(&servers)?);
+        figures.extend(takeover::figures(&servers)?);
         Outcome::Ok(figures)
     };
     measured().map_err(io::Error::other)

@@ -28,19 +28,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What a process says when the group gives it partitions.
 const GIVEN: &str = "the group gives partitions to this process";
 
-pub(super) fn figure(servers: &Servers) -> Outcome<Figure> {
+/// Nothing of the day turns final, so every minute of it is open.
+const OPEN_FOR_LONG: &str = "disorder_bound = \"24h\"\ngrace = \"24h\"\nidle_timeout = \"72h\"";
+
+pub(super) fn figures(servers: &Servers) -> Outcome<Vec<Figure>> {
+    Ok(vec![figure(servers, "")?, figure(servers, OPEN_FOR_LONG)?])
+}
+
+/// With workers that have the settings `pipeline`.
+fn figure(servers: &Servers, pipeline: &str) -> Outcome<Figure> {
     let site = Site::new(servers)?;
     let tables = site.tables()?;
     say(&format!("a day of {SOURCES} sources, {KILLS} processes killed"))?;
     let begin = SystemClock.now();
     let sent = day_before(&site, begin)?;
-    let mut workers = vec![site.worker(0, OPEN_FOR_LONG)?];
+    let mut workers = vec![site.worker(0, pipeline)?];
     until("the day is counted", || Ok(sent <= accepted(&tables)?.values().sum()))?;
     let stop = AtomicBool::new(false);
     let (mut assigned, mut committed) = thread::scope(|scope| {
         let live = scope.spawn(|| live(&site, sent / u64::from(SOURCES), &stop));
         let killed = (1..=KILLS).map(|number| {
-            workers.push(site.worker(number, OPEN_FOR_LONG)?);
+            workers.push(site.worker(number, pipeline)?);
             let (_, said) = &workers[1];
             until("the other process has partitions", || Ok(says(said, GIVEN, 1)))?;
             thread::sleep(Duration::from_secs(2));
@@ -64,7 +72,7 @@ pub(super) fn figure(servers: &Servers) -> Outcome<Figure> {
     let max = percentile(&committed, 1.0);
     Ok(Figure {
         what: format!(
-            "SIGKILL with {windows} windows of {SOURCES} sources open: from the assignment until \
+            "SIGKILL, a day of {SOURCES} sources counted, {windows} of its windows open: from the assignment until \
              every partition has committed, {KILLS} times"
         ),
         ours: format!("median {p50:.2} s, at most {max:.2} s"),
@@ -73,9 +81,6 @@ pub(super) fn figure(servers: &Servers) -> Outcome<Figure> {
         goal: "none as a ratio; below 1 s",
     })
 }
-
-/// Nothing of the day turns final, so all of it is open.
-const OPEN_FOR_LONG: &str = "disorder_bound = \"24h\"\ngrace = \"24h\"\nidle_timeout = \"72h\"";
 
 /// Appends the frames of the day before `end`; how many.
 fn day_before(site: &Site<'_>, end: UnixMillis) -> Outcome<u64> {
