@@ -17,7 +17,7 @@ use schemas::avro::{self, Header};
 use schemas::frame::{Detection, Frame, FrameId, Model, Picture, Seen};
 use schemas::log::FrameLog;
 use schemas::source::{SessionId, SourceId};
-use schemas::time::{SystemClock, UnixMillis};
+use schemas::time::{Clock, SystemClock, UnixMillis};
 use sinks::config::{KafkaConfig, KafkaSecrets, MySqlConfig};
 use sinks::log::kafka::KafkaLog;
 use sinks::state::mysql::MySqlState;
@@ -215,6 +215,14 @@ fn append(log: &KafkaLog, frames: &[(SourceId, Vec<u8>)]) -> Outcome<()> {
     Ok(log.append(&records)?)
 }
 
+/// Appends a frame of each source up to `sources`, captured now.
+fn append_one_each(log: &KafkaLog, sources: u32, seq: u64) -> Outcome<()> {
+    let now = SystemClock.now();
+    let frames: Outcome<Vec<_>> =
+        (1..=sources).map(|source| frame(source, seq, now, Load::CountsOnly)).collect();
+    append(log, &frames?)
+}
+
 /// The value below which `part` of `sorted` lies.
 fn percentile(sorted: &[f64], part: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
@@ -229,7 +237,7 @@ fn percentile(sorted: &[f64], part: f64) -> f64 {
     sorted[at.min(last)]
 }
 
-/// Whether a folder's file says `word` by now, so often at least.
+/// Whether `file` says `word` by now, so often at least.
 fn says(file: &Path, word: &str, times: usize) -> bool {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     times <= text.matches(word).count()

@@ -150,8 +150,8 @@ impl Progress {
         outage.last_try = last_try;
     }
 
-    /// A try of `part` after failed ones succeeded, or nobody tries again.
-    pub(crate) fn over(&self, part: &'static str) {
+    /// A try of `part` after failed ones succeeded.
+    pub(crate) fn answered(&self, part: &'static str) {
         self.now().outages.remove(part);
     }
 

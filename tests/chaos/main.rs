@@ -2,7 +2,7 @@
 //! for hours: what was acknowledged is counted once, and nothing else is.
 //!
 //! `ANIMOV_CHAOS_SEED` and `ANIMOV_CHAOS_MINUTES` choose another run,
-//! `ANIMOV_CHAOS_FAULTS` one of a few faults, by their names with commas between.
+//! `ANIMOV_CHAOS_FAULTS` some of the faults, by their names with commas between.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "seeds and figures are shown")]

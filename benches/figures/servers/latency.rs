@@ -8,7 +8,7 @@ use schemas::commit::StateStore;
 use schemas::source::SourceId;
 use schemas::time::{Clock, SystemClock};
 
-use super::{Load, Outcome, Servers, Site, append, frame, percentile};
+use super::{Load, Outcome, Servers, Site, append, append_one_each, frame, percentile};
 use crate::{Figure, say};
 
 /// Cameras that make up the load.
@@ -67,11 +67,7 @@ fn load(site: &Site<'_>, stop: &AtomicBool) -> Outcome<()> {
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let now = SystemClock.now();
-        let frames: Vec<_> = (1..=SOURCES)
-            .map(|source| frame(source, seq, now, Load::CountsOnly))
-            .collect::<Result<_, _>>()?;
-        append(&site.log, &frames)?;
+        append_one_each(&site.log, SOURCES, seq)?;
         next += PACE;
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }

@@ -11,7 +11,10 @@ use schemas::log::Partition;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 use sinks::state::mysql::MySqlState;
 
-use super::{Load, Outcome, PARTITIONS, Servers, Site, Worker, append, frame, percentile, says};
+use super::{
+    Load, Outcome, PARTITIONS, Servers, Site, Worker, append, append_one_each, frame, percentile,
+    says,
+};
 use crate::{Figure, say};
 
 const SOURCES: u32 = 100;
@@ -107,11 +110,7 @@ fn live(site: &Site<'_>, seq: u64, stop: &AtomicBool) -> Outcome<()> {
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let now = SystemClock.now();
-        let frames: Vec<_> = (1..=SOURCES)
-            .map(|source| frame(source, seq, now, Load::CountsOnly))
-            .collect::<Result<_, _>>()?;
-        append(&site.log, &frames)?;
+        append_one_each(&site.log, SOURCES, seq)?;
         thread::sleep(Duration::from_millis(100));
     }
     Ok(())

@@ -13,8 +13,9 @@ use crate::config::Place;
 /// a replica that was behind, a disk restored from a backup), and give the same
 /// offsets to new records. /readyz and the process's log say so, and it stays so
 /// however much the log grows. This goes on where the log was seen to end, or with
-/// the oldest record that it holds if that was not seen. What is new is counted, what comes a second time is found out and is not: so it is
-/// right as well where the lost records were restored.
+/// the oldest record that it holds if that was not seen. What is new is counted, what
+/// comes a second time is found out and is not: so it is right as well where the lost
+/// records were restored.
 ///
 /// What was counted stays. The partition's account so far is closed, under a name
 /// of its own in `animov audit`, and another begins. The process that waits for the

@@ -27,7 +27,7 @@ const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 /// that it knows, it knows already.
 ///
 /// A broker that was just started may answer that the cluster has no brokers.
-/// librdkafka 2.10 to 2.13 then forgets all that it knew, those of the
+/// librdkafka 2.12 then forgets all that it knew, those of the
 /// configuration too, and never asks anybody again
 /// (<https://github.com/confluentinc/librdkafka/issues/5301>). So whoever has
 /// trouble with a client says this to it.
