@@ -31,6 +31,18 @@ enum What {
     Accept(accept::Args),
 }
 
+// Not a doc comment: it would take the place of the command's own help.
+// One partition of a site's log.
+#[derive(clap::Args, Debug)]
+struct OfPartition {
+    #[command(flatten)]
+    place: Place,
+
+    /// The partition, by its number
+    #[arg(long, value_name = "NUMBER")]
+    partition: u32,
+}
+
 /// Carries the decision out.
 ///
 /// # Errors
@@ -39,13 +51,13 @@ enum What {
 /// mend.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let told = match &args.what {
-        What::Skip(args) => {
-            let (log, store) = log_and_tables(&args.place)?;
-            skip::skip(&*log, &*store, Partition(args.partition))?
+        What::Skip(skip::Args { of }) => {
+            let (log, store) = log_and_tables(&of.place)?;
+            skip::skip(&*log, &*store, Partition(of.partition))?
         }
-        What::Rewind(args) => {
-            let (log, store) = log_and_tables(&args.place)?;
-            rewind::rewind(&*log, &*store, Partition(args.partition))?
+        What::Rewind(rewind::Args { of }) => {
+            let (log, store) = log_and_tables(&of.place)?;
+            rewind::rewind(&*log, &*store, Partition(of.partition))?
         }
         What::Accept(args) => {
             let (log, store) = log_and_tables(&args.place)?;

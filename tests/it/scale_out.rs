@@ -12,6 +12,20 @@ use crate::oracle;
 use crate::servers::{SESSION, Servers};
 use crate::support::{Counted, PATIENCE, Random, Running, Site, free_port, succeeded, within};
 
+/// Waits until so many more frames are acknowledged.
+fn await_more(acknowledged: &Mutex<Vec<Counted>>, frames: usize) {
+    let before = acknowledged.lock().unwrap().len();
+    within(PATIENCE, "some more frames", || {
+        (before + frames < acknowledged.lock().unwrap().len()).then_some(())
+    });
+}
+
+/// Waits until every acknowledged frame is counted.
+fn await_the_rest(site: &Site, acknowledged: &Mutex<Vec<Counted>>) {
+    let frames = acknowledged.lock().unwrap().len();
+    site.wait_accepted(frames.try_into().unwrap());
+}
+
 #[test]
 fn processes_that_come_die_hang_and_go_count_everything_once() {
     let Some(servers) = Servers::new() else { return };
@@ -27,10 +41,7 @@ fn processes_that_come_die_hang_and_go_count_everything_once() {
         let mut members: Vec<Running> = (0..2).map(|_| member()).collect();
         let mut random = Random(11);
         for round in 0..6 {
-            let before = acknowledged.lock().unwrap().len();
-            within(PATIENCE, "some more frames", || {
-                (before + 400 < acknowledged.lock().unwrap().len()).then_some(())
-            });
+            await_more(&acknowledged, 400);
             match round % 3 {
                 0 => {
                     members.remove(0).kill();
@@ -54,8 +65,7 @@ fn processes_that_come_die_hang_and_go_count_everything_once() {
         }
         stop.store(true, Ordering::SeqCst);
         feeder.join().unwrap();
-        let frames = acknowledged.lock().unwrap().len();
-        site.wait_accepted(frames.try_into().unwrap());
+        await_the_rest(&site, &acknowledged);
         members.into_iter().for_each(Running::terminate);
     });
     api.terminate();
@@ -77,28 +87,21 @@ fn a_source_whose_partition_changes_while_it_is_counted_keeps_one_history() {
         let _end_with_the_test = Ends(&stop);
         let members: Vec<Running> =
             (0..2).map(|_| site.start_role("pipeline", free_port())).collect();
-        let some_more = |frames| {
-            let before = acknowledged.lock().unwrap().len();
-            within(PATIENCE, "some more frames", || {
-                (before + frames < acknowledged.lock().unwrap().len()).then_some(())
-            });
-        };
-        some_more(400);
+        await_more(&acknowledged, 400);
         within(PATIENCE, "frames to be counted", || (counted_in(&site) == [0]).then_some(()));
         // Twice: the second time, a source leaves a partition that both may know.
         for (before, partitions) in [(1, 3), (3, 8)] {
             site.configure(&servers.settings(partitions));
             println!("{}", succeeded(site.animov(&["migrate"])));
             within(PATIENCE, "frames of a new partition to be counted", || {
-                some_more(40);
+                await_more(&acknowledged, 40);
                 counted_in(&site).iter().any(|partition| before <= *partition).then_some(())
             });
-            some_more(400);
+            await_more(&acknowledged, 400);
         }
         stop.store(true, Ordering::SeqCst);
         feeder.join().unwrap();
-        let frames = acknowledged.lock().unwrap().len();
-        site.wait_accepted(frames.try_into().unwrap());
+        await_the_rest(&site, &acknowledged);
         members.into_iter().for_each(Running::terminate);
     });
     api.terminate();

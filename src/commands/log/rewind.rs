@@ -4,7 +4,7 @@ use schemas::commit::StateStore;
 use schemas::commit::logbook::{Rewound, Standing};
 use schemas::log::{FrameLog, Partition};
 
-use crate::config::Place;
+use super::OfPartition;
 
 /// Goes on where the log lost its end.
 ///
@@ -29,11 +29,7 @@ Examples:
   animov log rewind --partition 3 --config /etc/animov.toml && animov audit")]
 pub(super) struct Args {
     #[command(flatten)]
-    pub(super) place: Place,
-
-    /// The partition, by its number
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) partition: u32,
+    pub(super) of: OfPartition,
 }
 
 /// Rewinds the partition; what was done, for a person.

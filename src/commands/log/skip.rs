@@ -5,7 +5,7 @@ use schemas::commit::logbook::Standing;
 use schemas::commit::{Claim, Commit, Ledger, PartitionAdvance, StateStore};
 use schemas::log::{FrameLog, Offset, Partition};
 
-use crate::config::Place;
+use super::OfPartition;
 
 /// Goes on behind records that the log deleted before they were counted.
 ///
@@ -23,11 +23,7 @@ Examples:
   animov log skip --partition 3 --config /etc/animov.toml && animov audit")]
 pub(super) struct Args {
     #[command(flatten)]
-    pub(super) place: Place,
-
-    /// The partition, by its number
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) partition: u32,
+    pub(super) of: OfPartition,
 }
 
 /// Gives up what is missing; what was done, for a person.
