@@ -17,7 +17,7 @@ use clap::Args;
 use pipeline::config::PipelineConfig;
 use producers::config::{CameraConfig, DetectorConfig, HerdConfig, ProducersConfig, PublishConfig};
 use schemas::commit::Shape;
-use schemas::metric::MetricRules;
+use schemas::metric::{MetricRules, Postures};
 use schemas::source::SourceId;
 use schemas::window::Calendar;
 use serde::{Deserialize, Deserializer};
@@ -34,6 +34,7 @@ const USUAL_FILE: &str = "animov.toml";
 pub(crate) struct Config {
     pub(crate) site: SiteConfig,
     pub(crate) metrics: MetricRules,
+    pub(crate) animov: Postures,
     pub(crate) pipeline: PipelineConfig,
     pub(crate) log: LogConfig,
     pub(crate) state: StateConfig,
@@ -218,6 +219,7 @@ impl Config {
     /// Every rule between fields that is broken.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<String> = metric_faults(&self.metrics);
+        faults.extend(posture_faults(&self.animov, &self.metrics));
         faults.extend(self.pipeline.faults().iter().map(ToString::to_string));
         faults.extend(self.producers().faults(variable).iter().map(ToString::to_string));
         if self.log.kind == LogKind::Kafka {
@@ -258,6 +260,23 @@ fn metric_faults(rules: &MetricRules) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Where somebody has chosen them, they must be there.
+fn posture_faults(postures: &Postures, rules: &MetricRules) -> Vec<String> {
+    if *postures == Postures::default() {
+        return Vec::new();
+    }
+    let declared: Vec<&str> = rules.declared().collect();
+    let unknown =
+        postures.named().into_iter().filter(|(_, metric)| !declared.contains(&&***metric));
+    let told = unknown.map(|(posture, metric)| {
+        format!(
+            "animov.{posture} is {metric:?}, which no metric is called; [metrics] has {}",
+            declared.join(", ")
+        )
+    });
+    told.collect()
 }
 
 fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

@@ -64,6 +64,33 @@ impl MetricRules {
     }
 }
 
+/// The metrics that stand for what the original system counted: its tables, views
+/// and routes know these three, whatever a site's metrics are called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Postures {
+    /// Its column `total`.
+    pub total: Arc<str>,
+    /// Its column `couche`.
+    pub lying: Arc<str>,
+    /// Its column `debout`.
+    pub standing: Arc<str>,
+}
+
+impl Default for Postures {
+    /// `total`, `lying` and `standing`, as the metrics of [`MetricRules::default`].
+    fn default() -> Postures {
+        Postures { total: "total".into(), lying: "lying".into(), standing: "standing".into() }
+    }
+}
+
+impl Postures {
+    /// Each with its name here.
+    pub fn named(&self) -> [(&'static str, &Arc<str>); 3] {
+        [("total", &self.total), ("lying", &self.lying), ("standing", &self.standing)]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

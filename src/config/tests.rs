@@ -43,6 +43,7 @@ fn the_example_shows_every_option() {
     let text = example_with_everything();
     for (section, opening) in [
         ("site", "[site]"),
+        ("animov", "[animov]"),
         ("pipeline", "[pipeline]"),
         ("log", "[log]"),
         ("log.segments", "[log.segments]"),
@@ -164,4 +165,12 @@ fn faults_between_fields_are_all_told_at_once() {
 fn the_rules_of_a_log_that_is_not_used_are_not_asked_for() {
     assert!(parse("log.kafka.brokers = []").is_ok());
     assert!(refused("log.kind = \"kafka\"\nlog.kafka.brokers = []").contains("names no broker"));
+}
+
+#[test]
+fn postures_that_somebody_chose_are_metrics_of_the_site() {
+    assert!(parse("[metrics]\ngoats = [\"goat\"]").is_ok());
+    let fault = refused("[animov]\nlying = \"couche\"");
+    assert!(fault.contains("animov.lying is \"couche\""), "{fault}");
+    assert!(fault.contains("[metrics] has lying, standing, total"), "{fault}");
 }
