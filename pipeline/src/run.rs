@@ -100,6 +100,23 @@ pub enum PipelineError {
     Thread(String),
 }
 
+impl PipelineError {
+    /// Whether it is an answer that is missing, and may come later.
+    fn may_pass(&self) -> bool {
+        match self {
+            PipelineError::Store(error) | PipelineError::Snapshots(error) => {
+                error.may_succeed_later()
+            }
+            PipelineError::Log(error) => error.may_succeed_later(),
+            PipelineError::Commit(CommitError::Store(error)) => error.may_succeed_later(),
+            PipelineError::Commit(CommitError::Fenced { .. } | CommitError::SourceMoved { .. })
+            | PipelineError::Zone(_)
+            | PipelineError::Twice { .. }
+            | PipelineError::Thread(_) => false,
+        }
+    }
+}
+
 /// Runs `job` until it is told to stop, or its end. What was read by then is
 /// committed.
 ///
@@ -116,10 +133,17 @@ pub fn run(job: &Job) -> Result<(), PipelineError> {
         }
     }
     let patience = Patience { stop: &job.stop, progress: &job.progress };
-    patience.again(|| false, || job.store.shape(&job.shape))?;
-    let ended = run_again_and_again(job);
+    let ended = match patience.again(|| false, || job.store.shape(&job.shape)) {
+        Ok(()) => run_again_and_again(job),
+        Err(error) => Err(error.into()),
+    };
     job.progress.ends();
-    ended
+    match ended {
+        // It was waiting for an answer when it was told to stop: that is all that it
+        // could do, and nothing is lost by it.
+        Err(error) if job.stop.is_stopped() && error.may_pass() => Ok(()),
+        ended => ended,
+    }
 }
 
 fn run_again_and_again(job: &Job) -> Result<(), PipelineError> {

@@ -1,9 +1,11 @@
 //! Single cases, told in the domain's words.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use pipeline::{End, Input, Job, PipelineError, run};
+use pipeline::config::PipelineConfig;
+use pipeline::{End, Input, Job, PipelineError, Progress, run};
 use schemas::commit::{Shape, StateStore, Status};
 use schemas::log::{FrameLog, LogError, Partition};
 use schemas::source::SourceId;
@@ -216,4 +218,33 @@ fn a_partition_that_is_given_twice_is_refused() {
         progress: Arc::default(),
     };
     assert!(matches!(run(&job), Err(PipelineError::Twice { .. })));
+}
+
+#[test]
+fn a_stop_while_the_tables_are_away_is_no_error() {
+    let store = Arc::new(MemoryStore::default());
+    store.away.store(true, Ordering::SeqCst);
+    let log: Arc<dyn FrameLog> = Arc::new(one_read_each(&[lying(3, 10)]));
+    let (stop, progress) = (Stop::default(), Arc::new(Progress::default()));
+    let job = Job {
+        inputs: Input::all_of(&log),
+        store: Arc::<MemoryStore>::clone(&store),
+        snapshots: None,
+        shape: Shape { zone: "UTC".to_owned(), metrics: Default::default() },
+        config: PipelineConfig::default(),
+        end: End::Never,
+        strays: true,
+        stop: stop.clone(),
+        progress: Arc::clone(&progress),
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&job));
+        let begun = Instant::now();
+        while !progress.outages().contains_key("tables") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it does not say that it waits");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.stop();
+        running.join().unwrap().unwrap();
+    });
 }

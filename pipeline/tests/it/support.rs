@@ -4,7 +4,7 @@
 mod logbook;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -177,6 +177,8 @@ pub(crate) struct MemoryStore {
     tables: Mutex<Tables>,
     /// Commits after which the store breaks for good; 0 is never.
     pub(crate) break_after: AtomicU32,
+    /// Whether it does not answer when a pipeline begins.
+    pub(crate) away: AtomicBool,
 }
 
 #[derive(Default)]
@@ -210,6 +212,10 @@ impl MemoryStore {
 
 impl StateStore for MemoryStore {
     fn shape(&self, _: &Shape) -> Result<(), StoreError> {
+        if self.away.load(Ordering::SeqCst) {
+            let (doing, at) = ("write the shape to", "memory".to_owned());
+            return Err(StoreError::Unreachable { doing, at, source: "it is away".into() });
+        }
         Ok(())
     }
 
