@@ -3,8 +3,8 @@
 //!
 //! # Invariants
 //!
-//! - A snapshot has the name of its frame. Keeping it again changes nothing, so
-//!   it is kept before the frame is committed, and found there by a replay.
+//! - A snapshot has the name of its frame. Putting it again changes nothing, so
+//!   it is put before the frame is committed, and found there by a replay.
 //! - Snapshots have one order: by `captured_at`, then by the text of their ids.
 //! - A snapshot that is deleted is a picture less, and never a count.
 
@@ -134,6 +134,16 @@ pub trait SnapshotStore: Send + Sync {
     /// The store cannot be reached or written. Any of them may have been kept:
     /// call again.
     fn put(&self, snapshots: &[Snapshot]) -> Result<u64, StoreError>;
+
+    /// Keeps each snapshot durably, in the place of one of its id if there is one.
+    /// Returns how many were new. A frame is counted as it came first; what is
+    /// known of its picture may be told better later.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or written. Any of them may have been kept:
+    /// call again.
+    fn replace(&self, snapshots: &[Snapshot]) -> Result<u64, StoreError>;
 
     /// The snapshot of that frame, with its image.
     ///

@@ -63,6 +63,10 @@ impl SnapshotStore for Album {
         Ok(0)
     }
 
+    fn replace(&self, _: &[Snapshot]) -> Result<u64, StoreError> {
+        unreachable!("a pipeline only keeps")
+    }
+
     fn get(&self, _: &FrameId) -> Result<Option<Record>, StoreError> {
         unreachable!("a pipeline only keeps")
     }

@@ -157,6 +157,24 @@ impl SnapshotStore for MongoSnapshots {
         Ok(self.metrics.kept(new.map(|(_, snapshot)| snapshot)))
     }
 
+    fn replace(&self, snapshots: &[Snapshot]) -> Result<u64, StoreError> {
+        self.reach()?;
+        let _timer = self.metrics.put_timer();
+        let mut new = Vec::new();
+        // One by one: a bulk of replacements needs a newer protocol than the oldest
+        // server that is supported has.
+        for snapshot in snapshots {
+            let (id, document) = (snapshot.id.to_string(), document::of(snapshot));
+            let replaced = self.call("keep snapshots in", |collection| async move {
+                collection.replace_one(doc! {"_id": id}, document).upsert(true).await
+            })?;
+            if replaced.matched_count == 0 {
+                new.push(snapshot);
+            }
+        }
+        Ok(self.metrics.kept(new.into_iter()))
+    }
+
     fn get(&self, id: &FrameId) -> Result<Option<Record>, StoreError> {
         let filter = doc! {"_id": id.to_string()};
         let found = self.call("read a snapshot of", |collection| async move {

@@ -43,6 +43,17 @@ const INSERT: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
     ON CONFLICT (id) DO NOTHING";
 
+const KNOWN: &str = "SELECT 1 FROM snapshots WHERE id = ?1";
+
+const REPLACE: &str = "
+    INSERT INTO snapshots (id, source, captured_at_ms, width, height, model_name, model_hash,
+                           detections, bytes, image)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    ON CONFLICT (id) DO UPDATE SET
+        captured_at_ms = excluded.captured_at_ms, width = excluded.width, height = excluded.height,
+        model_name = excluded.model_name, model_hash = excluded.model_hash,
+        detections = excluded.detections, bytes = excluded.bytes, image = excluded.image";
+
 /// What a record is read from; `?1` says whether the image is wanted.
 macro_rules! select {
     ($which:literal) => {
@@ -206,9 +217,26 @@ impl SnapshotStore for SqliteSnapshots {
             let mut insert = connection.prepare_cached(INSERT)?;
             let mut new = Vec::new();
             for snapshot in snapshots {
-                if 0 < insert_one(&mut insert, snapshot)? {
+                if 0 < write_one(&mut insert, snapshot)? {
                     new.push(snapshot);
                 }
+            }
+            Ok(new)
+        })?;
+        Ok(self.metrics.kept(new.into_iter()))
+    }
+
+    fn replace(&self, snapshots: &[Snapshot]) -> Result<u64, StoreError> {
+        let _timer = self.metrics.put_timer();
+        let new = self.write("keep snapshots in", |connection| {
+            let mut known = connection.prepare_cached(KNOWN)?;
+            let mut replace = connection.prepare_cached(REPLACE)?;
+            let mut new = Vec::new();
+            for snapshot in snapshots {
+                if !known.exists([snapshot.id.to_string()])? {
+                    new.push(snapshot);
+                }
+                write_one(&mut replace, snapshot)?;
             }
             Ok(new)
         })?;
@@ -294,11 +322,8 @@ fn stored_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached(STORED_BYTES)?.query_row([], |row| from_int(row, 0))
 }
 
-/// Returns the number of rows written: 0 if there is one of its id.
-fn insert_one(
-    insert: &mut rusqlite::Statement<'_>,
-    snapshot: &Snapshot,
-) -> rusqlite::Result<usize> {
+/// Has `insert` write `snapshot`; returns the number of rows it has written.
+fn write_one(insert: &mut rusqlite::Statement<'_>, snapshot: &Snapshot) -> rusqlite::Result<usize> {
     let Snapshot { id, captured_at, width, height, model, detections, image } = snapshot;
     let detections = serde_json::to_string(detections)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -361,6 +386,7 @@ mod tests {
         };
         for sql in [
             BY_ID,
+            KNOWN,
             OLDEST_FIRST,
             NEWEST_FIRST,
             OLDEST_FIRST_OF_SOURCE,

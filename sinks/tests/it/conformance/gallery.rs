@@ -36,6 +36,15 @@ impl Gallery {
         new
     }
 
+    pub(crate) fn replace(&mut self, snapshots: &[Snapshot]) -> u64 {
+        let before = self.count(None);
+        for snapshot in snapshots {
+            self.kept.retain(|_, kept| kept.id != snapshot.id);
+            self.put(std::slice::from_ref(snapshot));
+        }
+        self.count(None) - before
+    }
+
     pub(crate) fn get(&self, id: &FrameId) -> Option<Record> {
         let found = self.kept.values().find(|snapshot| snapshot.id == *id);
         found.map(|snapshot| as_read(snapshot, Images::With))

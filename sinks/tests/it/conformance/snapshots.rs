@@ -40,6 +40,7 @@ macro_rules! snapshot_conformance {
             an_empty_store_has_an_answer_to_everything,
             a_snapshot_reads_back_as_it_was_kept_also_after_reopening,
             what_is_there_stays_as_it_is,
+            what_is_replaced_is_as_it_was_told_last,
             a_batch_may_hold_the_known_the_new_and_the_same_twice,
             images_come_only_where_they_are_asked_for,
             a_range_is_half_open_and_pages_in_both_directions,
@@ -165,6 +166,19 @@ pub(crate) fn what_is_there_stays_as_it_is(test: &impl TestSnapshots) {
     assert_eq!(store.put(&[other]).unwrap(), 0);
     assert_eq!(store.find(&with_images()).unwrap(), found(&[first]));
     assert_eq!(store.stored_bytes().unwrap(), 100);
+}
+
+pub(crate) fn what_is_replaced_is_as_it_was_told_last(test: &impl TestSnapshots) {
+    let store = test.open();
+    let first = Snapshot { image: None, detections: Vec::new(), ..snapshot(1, 5) };
+    assert_eq!(store.replace(from_ref(&first)).unwrap(), 1);
+    assert_eq!(store.find(&with_images()).unwrap(), found(from_ref(&first)));
+    let last = Snapshot { captured_at: at(9), ..snapshot(1, 5) };
+    // The same one twice in a call: the last one stays.
+    assert_eq!(store.replace(&[first, snapshot(2, 7), last.clone()]).unwrap(), 1);
+    assert_eq!(store.find(&with_images()).unwrap(), found(&[snapshot(2, 7), last]));
+    assert_eq!(store.stored_bytes().unwrap(), 200);
+    assert_eq!(store.replace(&[]).unwrap(), 0);
 }
 
 pub(crate) fn a_batch_may_hold_the_known_the_new_and_the_same_twice(test: &impl TestSnapshots) {
@@ -305,6 +319,7 @@ pub(crate) fn of_many_writers_of_one_snapshot_one_keeps_it(test: &impl TestSnaps
 #[derive(Clone, Debug)]
 enum Step {
     Put(Vec<Snapshot>),
+    Replace(Vec<Snapshot>),
     DeleteOlder(i64),
     DeleteToSize(u64),
     Reopen,
@@ -330,6 +345,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop::collection::vec(any_snapshot(), 0..6).prop_map(Step::Put),
+        2 => prop::collection::vec(any_snapshot(), 0..3).prop_map(Step::Replace),
         1 => (0_i64..6).prop_map(Step::DeleteOlder),
         1 => (0_u64..1500).prop_map(Step::DeleteToSize),
         1 => Just(Step::Reopen),
@@ -388,6 +404,9 @@ pub(crate) fn random_histories_read_back_like_the_gallery<T: TestSnapshots>(test
             match step {
                 Step::Put(batch) => {
                     prop_assert_eq!(store.put(&batch).unwrap(), gallery.put(&batch));
+                }
+                Step::Replace(batch) => {
+                    prop_assert_eq!(store.replace(&batch).unwrap(), gallery.replace(&batch));
                 }
                 Step::DeleteOlder(second) => {
                     let deleted = store.delete_older(at(second)).unwrap();
