@@ -10,6 +10,7 @@ pub mod input;
 pub mod inspect;
 pub mod metrics;
 pub mod pace;
+pub mod picture;
 pub mod pixels;
 pub mod publish;
 pub mod sample;

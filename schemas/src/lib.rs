@@ -7,6 +7,7 @@ pub mod frame;
 pub mod intervals;
 pub mod log;
 pub mod metric;
+pub mod picture;
 pub mod snapshot;
 pub mod source;
 pub mod stats;
