@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{ApiConfig, ApiToken, Parts, Server, Site};
+use schemas::metric::Postures;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 use schemas::window::Calendar;
 
+use crate::support::album::BlindPictures;
 use crate::support::herd;
 use crate::support::memory::{MemoryLog, MemoryStore};
 
@@ -38,9 +40,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let parts = Parts {
         store: Some(Arc::<MemoryStore>::clone(&store)),
+        snapshots: None,
+        pictures: Arc::new(BlindPictures),
         log: Arc::new(MemoryLog::default()),
         clock: Arc::new(SystemClock),
-        site: Site { calendar: calendar.clone(), names },
+        site: Site { calendar: calendar.clone(), names, postures: Postures::default() },
         readiness: Arc::new(|| vec![("pipeline".to_owned(), Ok(()))]),
         registry: prometheus::Registry::new(),
     };

@@ -83,6 +83,9 @@ pub(crate) enum ApiError {
     #[error("source {0} has never sent a frame; GET /v1/sources lists those that have")]
     NoSuchSource(SourceId),
 
+    #[error("there is no snapshot {0}; GET /v1/snapshots lists those that are kept")]
+    NoSuchSnapshot(String),
+
     #[error("there is nothing at {0}; /v1/openapi.json lists what there is")]
     NoSuchPath(String),
 
@@ -158,6 +161,9 @@ impl ApiError {
             }
             ApiError::NoSuchSource(_) => {
                 (StatusCode::NOT_FOUND, "no-such-source", "No such source")
+            }
+            ApiError::NoSuchSnapshot(_) => {
+                (StatusCode::NOT_FOUND, "no-such-snapshot", "No such snapshot")
             }
             ApiError::NoSuchPath(_) => (StatusCode::NOT_FOUND, "no-such-path", "Nothing is here"),
             ApiError::MethodNotAllowed(_) => {

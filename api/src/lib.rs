@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod animov;
 mod audit;
 mod auth;
 mod config;
@@ -12,6 +13,7 @@ mod openapi;
 mod page;
 mod params;
 mod server;
+mod snapshots;
 mod sources;
 mod stale;
 mod state;
@@ -76,7 +78,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(audit::read_audit))
         .routes(routes!(audit::list_parked))
         .routes(routes!(sources::read_site))
+        .routes(routes!(snapshots::list_snapshots))
+        .routes(routes!(snapshots::nth_snapshot))
+        .routes(routes!(snapshots::read_snapshot))
+        .routes(routes!(snapshots::show_snapshot))
         .routes(routes!(openapi::read_openapi))
+        .merge(animov::routes())
         .merge(health())
 }
 

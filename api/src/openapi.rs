@@ -26,6 +26,9 @@ use crate::tagged;
         (name = "sources", description = "Cameras."),
         (name = "windows", description = "What they saw, window by window."),
         (name = "frames", description = "What producers send."),
+        (name = "snapshots", description = "Pictures that were kept, with what was found in them."),
+        (name = "animov", description = "The routes of the original system, for its clients: flat \
+            arrays that `pandas.DataFrame(response.json())` takes."),
         (name = "audit", description = "That nothing was lost and nothing counted twice."),
         (name = "health", description = "How the process does; open to anybody."),
     ),

@@ -83,8 +83,10 @@ fn weight(address: &str, body: &Bytes) -> usize {
 
 /// Keeps what the tables answer, and gives it again while they are away.
 pub(crate) async fn bridge(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let reads = request.method() == Method::GET && request.uri().path().starts_with("/v1/");
-    if !reads {
+    let path = request.uri().path();
+    // What the page is made of needs no tables.
+    let from_tables = path.starts_with("/v1/") || !path.contains('.') && path != "/";
+    if request.method() != Method::GET || !from_tables {
         return next.run(request).await;
     }
     let address = request.uri().to_string();

@@ -14,6 +14,9 @@ use std::sync::Arc;
 use schemas::avro::Schemas;
 use schemas::commit::{StateStore, StoreError};
 use schemas::log::{FrameLog, LogError};
+use schemas::metric::Postures;
+use schemas::picture::Pictures;
+use schemas::snapshot::SnapshotStore;
 use schemas::source::SourceId;
 use schemas::time::Clock;
 use schemas::window::Calendar;
@@ -30,6 +33,10 @@ pub struct Parts {
     /// The tables that are read. A process without any answers only for its
     /// health.
     pub store: Option<Arc<dyn StateStore>>,
+    /// The pictures that were kept; with the tables, or not at all.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
+    /// Who looks at the pixels of pictures.
+    pub pictures: Arc<dyn Pictures>,
     /// The log that frames are appended to.
     pub log: Arc<dyn FrameLog>,
     pub clock: Arc<dyn Clock>,
@@ -47,6 +54,8 @@ pub struct Site {
     pub calendar: Calendar,
     /// Names of sources. A source without one is called by its number.
     pub names: BTreeMap<SourceId, String>,
+    /// The metrics that the original system's columns show.
+    pub postures: Postures,
 }
 
 /// The parts of a process that must work before it counts as ready.
@@ -162,6 +171,20 @@ impl Api {
     ) -> Result<T, ApiError> {
         let store = self.0.parts.store.clone().ok_or(ApiError::NoTables)?;
         self.off_the_loop(move || read(&*store)).await?.map_err(ApiError::Store)
+    }
+
+    /// Reads or changes the pictures that were kept.
+    pub(crate) async fn snapshots<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn SnapshotStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.0.parts.snapshots.clone().ok_or(ApiError::NoTables)?;
+        self.off_the_loop(move || call(&*store)).await?.map_err(ApiError::Store)
+    }
+
+    /// Whoever looks at pixels; to be asked [off the loop](Api::off_the_loop).
+    pub(crate) fn pictures(&self) -> Arc<dyn Pictures> {
+        Arc::clone(&self.0.parts.pictures)
     }
 
     /// Asks or changes the log.

@@ -28,6 +28,7 @@ use schemas::commit::StateStore;
 use schemas::log::FrameLog;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock};
+use sinks::snapshots::Opened;
 
 use crate::config::Config;
 use crate::parts::{self, Log, Outlet};
@@ -148,6 +149,10 @@ impl Running {
         if let Some(store) = &store {
             store.shape(&config.shape())?;
         }
+        let snapshots = match role.has_tables() {
+            true => Some(parts::snapshots(config, &registry)?),
+            false => None,
+        };
         let progress = Arc::new(match role.counts() {
             true => Progress::with_metrics(PipelineMetrics::register(&registry).context(TWICE)?),
             false => Progress::default(),
@@ -158,6 +163,7 @@ impl Running {
         // The address first: if it is taken, nothing has begun yet.
         let shared = server::Shared {
             store: store.clone(),
+            snapshots: snapshots.as_ref().map(|opened| Arc::clone(&opened.store)),
             log: frames,
             clock: Arc::clone(&clock),
             registry: registry.clone(),
@@ -180,7 +186,7 @@ impl Running {
             watched: now,
             retained: now,
         };
-        match running.start_rest(config, &clock, &registry, sources_metrics) {
+        match running.start_rest(config, &clock, snapshots, sources_metrics) {
             Ok(()) => Ok(running),
             Err(error) => {
                 running.finish()?;
@@ -193,11 +199,11 @@ impl Running {
         &mut self,
         config: &Config,
         clock: &Arc<dyn Clock>,
-        registry: &Registry,
+        snapshots: Option<Opened>,
         metrics: producers::metrics::Metrics,
     ) -> anyhow::Result<()> {
-        if let (true, Some(log), Some(store)) = (self.role.counts(), &self.log, &self.store) {
-            let snapshots = parts::snapshots(config, registry)?;
+        let tables = (&self.log, &self.store, snapshots);
+        if let (true, (Some(log), Some(store), Some(snapshots))) = (self.role.counts(), tables) {
             self.janitor = Some(Janitor::start(config, &snapshots, Arc::clone(clock))?);
             let bench = Bench {
                 log: log.frames(),

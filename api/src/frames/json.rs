@@ -15,7 +15,12 @@ use crate::error::{ApiError, Fault};
 
 /// The records of a body that is one frame or an array of them.
 pub(super) fn records(body: &[u8], max: usize, now: UnixMillis) -> Result<Records, ApiError> {
-    let frames = match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+    encoded(items(body, max)?.into_iter().map(|frame| frame.get().as_bytes()), now)
+}
+
+/// The elements of a body that is one or an array of them, not yet read.
+pub(crate) fn items(body: &[u8], max: usize) -> Result<Vec<&RawValue>, ApiError> {
+    let items = match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => {
             let mut reader = serde_json::Deserializer::from_slice(body);
             let items = reader.deserialize_seq(Items { max });
@@ -23,13 +28,12 @@ pub(super) fn records(body: &[u8], max: usize, now: UnixMillis) -> Result<Record
             items.map_err(|error| ApiError::NotJson(error.to_string()))?
         }
         _ => {
-            let frame: &RawValue = serde_json::from_slice(body)
+            let one: &RawValue = serde_json::from_slice(body)
                 .map_err(|error| ApiError::NotJson(error.to_string()))?;
-            Some(vec![frame])
+            Some(vec![one])
         }
     };
-    let frames = frames.ok_or(ApiError::TooManyFrames { max })?;
-    encoded(frames.into_iter().map(|frame| frame.get().as_bytes()), now)
+    items.ok_or(ApiError::TooManyFrames { max })
 }
 
 /// The records of a body with one frame a line; empty lines are skipped.
@@ -63,7 +67,7 @@ fn encoded<'a>(
 }
 
 /// A field, and what is wrong with it.
-type FieldFault = (String, String);
+pub(crate) type FieldFault = (String, String);
 
 /// Reads and checks one frame.
 fn read(text: &[u8], now: UnixMillis) -> Result<Frame, FieldFault> {
@@ -71,16 +75,26 @@ fn read(text: &[u8], now: UnixMillis) -> Result<Frame, FieldFault> {
     if !text.trim_ascii_start().starts_with(b"{") {
         return Err(in_field("", "a frame is an object {source, session, seq, captured_at, …}"));
     }
+    let frame = typed::<JsonFrame>(text)?.into_frame(now)?;
+    checked(&frame)?;
+    Ok(frame)
+}
+
+/// Reads `text` as a `T`, or says where it is none.
+pub(crate) fn typed<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, FieldFault> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let frame: JsonFrame = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path };
         (field, plain(&error.into_inner()))
     })?;
     reader.end().map_err(|error| (String::new(), plain(&error)))?;
-    let frame = frame.into_frame(now)?;
-    frame.check().map_err(|fault| (field_of(&fault).to_owned(), fault.to_string()))?;
-    Ok(frame)
+    Ok(value)
+}
+
+/// Whether `frame` can be counted, or which of its fields is why not.
+pub(crate) fn checked(frame: &Frame) -> Result<(), FieldFault> {
+    frame.check().map_err(|fault| (field_of(&fault).to_owned(), fault.to_string()))
 }
 
 /// The error in words for whoever wrote the JSON: without its line and column,
@@ -162,16 +176,18 @@ impl JsonFrame {
     }
 }
 
-fn in_field(field: &str, detail: impl ToString) -> FieldFault {
+/// What is wrong with `field`.
+pub(crate) fn in_field(field: &str, detail: impl ToString) -> FieldFault {
     (field.to_owned(), detail.to_string())
 }
 
-fn unknown_model() -> Model {
+/// Stands for a model that nobody named.
+pub(crate) fn unknown_model() -> Model {
     Model { name: "unknown".into(), hash: "".into() }
 }
 
 /// The sides of a picture, in pixels.
-fn size(width: Option<i64>, height: Option<i64>) -> Result<(u32, u32), FieldFault> {
+pub(crate) fn size(width: Option<i64>, height: Option<i64>) -> Result<(u32, u32), FieldFault> {
     let side = |field, side: Option<i64>| {
         let side =
             side.ok_or_else(|| in_field(field, "it is missing: a picture's side in pixels"))?;

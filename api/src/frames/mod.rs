@@ -10,7 +10,7 @@
 
 mod binary;
 mod body;
-mod json;
+pub(crate) mod json;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -122,7 +122,8 @@ fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     }
 }
 
-async fn read_body(api: &Api, request: Request) -> Result<Bytes, ApiError> {
+/// The body of `request`, if it is not too long and comes in time.
+pub(crate) async fn read_body(api: &Api, request: Request) -> Result<Bytes, ApiError> {
     let max = api.config().body_bytes_max.get();
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     // Refused before the client has sent it all.
@@ -143,23 +144,23 @@ async fn read_body(api: &Api, request: Request) -> Result<Bytes, ApiError> {
 
 /// Frames of one request as the log takes them.
 #[derive(Debug, Default)]
-struct Records {
-    bytes: Vec<u8>,
+pub(crate) struct Records {
+    pub(crate) bytes: Vec<u8>,
     /// Each frame's source, and where its record ends in `bytes`.
     ends: Vec<(SourceId, usize)>,
 }
 
 impl Records {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Ends the record that was written to `bytes` last.
-    fn end(&mut self, source: SourceId) {
+    pub(crate) fn end(&mut self, source: SourceId) {
         self.ends.push((source, self.bytes.len()));
     }
 
-    fn as_appended(&self) -> Vec<(SourceId, &[u8])> {
+    pub(crate) fn as_appended(&self) -> Vec<(SourceId, &[u8])> {
         let mut start = 0;
         let record = |&(source, end): &(SourceId, usize)| {
             let record = self.bytes.get(start..end).unwrap_or_default();
@@ -172,14 +173,14 @@ impl Records {
 
 /// Gathers what is wrong with the frames of one request.
 #[derive(Debug, Default)]
-struct Faults {
+pub(crate) struct Faults {
     /// The first ones.
     listed: Vec<Fault>,
     total: usize,
 }
 
 impl Faults {
-    fn add(&mut self, fault: Fault) {
+    pub(crate) fn add(&mut self, fault: Fault) {
         self.total += 1;
         if self.listed.len() < FAULTS_MAX {
             self.listed.push(fault);
@@ -187,7 +188,7 @@ impl Faults {
     }
 
     /// The records, if none has a fault and there is at least one.
-    fn or(mut self, records: Records) -> Result<Records, ApiError> {
+    pub(crate) fn or(mut self, records: Records) -> Result<Records, ApiError> {
         if self.total == 0 && records.len() == 0 {
             let detail = "there is no frame in the request".to_owned();
             self.add(Fault { index: 0, field: String::new(), detail });

@@ -11,10 +11,12 @@
 mod support;
 
 mod access;
+mod animov;
 mod frames;
 mod limits;
 mod openapi;
 mod page;
 mod reading;
 mod site;
+mod snapshots;
 mod world;

@@ -6,10 +6,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use api::{ApiConfig, ApiToken, Parts, Server, Site};
+use schemas::metric::Postures;
 use schemas::time::{Clock, SystemClock};
 use schemas::window::Calendar;
 use tokio::sync::oneshot;
 
+use crate::support::album::BlindPictures;
 use crate::support::browser::{Browser, View};
 use crate::support::herd;
 use crate::support::memory::{MemoryLog, MemoryStore};
@@ -39,9 +41,15 @@ impl Farm {
         let name = "<b>North & pen</b>".to_owned();
         let parts = Parts {
             store: Some(Arc::<MemoryStore>::clone(&store)),
+            snapshots: None,
+            pictures: Arc::new(BlindPictures),
             log: Arc::new(MemoryLog::default()),
             clock: Arc::new(SystemClock),
-            site: Site { calendar, names: BTreeMap::from([(herd::source(1), name)]) },
+            site: Site {
+                calendar,
+                names: BTreeMap::from([(herd::source(1), name)]),
+                postures: Postures::default(),
+            },
             readiness: Arc::new(Vec::new),
             registry: prometheus::Registry::new(),
         };

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex};
 use api::{ApiConfig, ApiToken, Parts, Site};
 use axum::Router;
 use axum::body::Body;
+use axum::http::response::Parts as ResponseParts;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use schemas::metric::Postures;
 use schemas::time::{Clock, UnixMillis};
 use schemas::window::Calendar;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::support::album::{BlindPictures, MemoryAlbum};
 use crate::support::herd;
 use crate::support::memory::{MemoryLog, MemoryStore};
 
@@ -39,6 +42,7 @@ pub(crate) type PipelineState = Arc<Mutex<Result<(), String>>>;
 pub(crate) struct World {
     pub store: Arc<MemoryStore>,
     pub log: Arc<MemoryLog>,
+    pub album: Arc<MemoryAlbum>,
     pub clock: Arc<SetClock>,
     pub calendar: Calendar,
     pub pipeline: PipelineState,
@@ -52,6 +56,7 @@ impl World {
         World {
             store: Arc::default(),
             log: Arc::default(),
+            album: Arc::default(),
             clock: Arc::new(SetClock(Mutex::new(at(NOON)))),
             calendar: Calendar::in_zone("Europe/Paris").unwrap(),
             pipeline: Arc::new(Mutex::new(Ok(()))),
@@ -81,10 +86,13 @@ impl World {
         let pipeline = Arc::clone(&self.pipeline);
         Parts {
             store: Some(Arc::<MemoryStore>::clone(&self.store)),
+            snapshots: Some(Arc::<MemoryAlbum>::clone(&self.album)),
+            pictures: Arc::new(BlindPictures),
             log: Arc::<MemoryLog>::clone(&self.log),
             clock: Arc::<SetClock>::clone(&self.clock),
             site: Site {
                 calendar: self.calendar.clone(),
+                postures: Postures::default(),
                 names: BTreeMap::from([(herd::source(1), "North pen".to_owned())]),
             },
             readiness: Arc::new(move || {
@@ -133,7 +141,20 @@ impl Client {
         client.send(Method::POST, "/v1/frames", body.to_string().into_bytes()).await
     }
 
+    /// The body of an answer that is no text.
+    pub(crate) async fn get_bytes(&self, path: &str) -> Vec<u8> {
+        let (parts, body) = self.answer(Method::GET, path, Vec::new()).await;
+        assert_eq!(parts.status, StatusCode::OK, "{path}");
+        body
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Answer {
+        let (parts, body) = self.answer(method, path, body).await;
+        let body = String::from_utf8(body).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Vec<u8>) -> (ResponseParts, Vec<u8>) {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
@@ -142,11 +163,7 @@ impl Client {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
+        (parts, body.to_vec())
     }
 }
 

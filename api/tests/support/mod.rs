@@ -1,6 +1,7 @@
 //! What the tests and the example share: tables and a log in memory, a herd to
 //! fill them, and a browser.
 
+pub mod album;
 pub mod browser;
 pub mod herd;
 pub mod memory;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::{ApiToken, Parts, Readiness, Server, Site};
+use producers::picture::Decoder;
 use schemas::commit::StateStore;
 use schemas::log::FrameLog;
+use schemas::snapshot::SnapshotStore;
 use schemas::time::Clock;
 use schemas::window::Calendar;
 use tokio::runtime::Runtime;
@@ -22,6 +24,7 @@ const WORKERS: usize = 2;
 /// What the API stands on.
 pub(super) struct Shared {
     pub(super) store: Option<Arc<dyn StateStore>>,
+    pub(super) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(super) log: Arc<dyn FrameLog>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) registry: prometheus::Registry,
@@ -52,12 +55,13 @@ impl Api {
             .enable_all()
             .build()
             .context("could not start the API's threads")?;
-        let Shared { store, log, clock, registry } = shared;
+        let Shared { store, snapshots, log, clock, registry } = shared;
         let names: BTreeMap<_, _> = config.names().collect();
         let calendar = Calendar::in_zone(&config.site.zone)?;
-        let site = Site { calendar, names };
+        let site = Site { calendar, names, postures: config.animov.clone() };
+        let pictures = Arc::new(Decoder::default());
         let readiness = Arc::new(readiness);
-        let parts = Parts { store, log, clock, site, readiness, registry };
+        let parts = Parts { store, snapshots, pictures, log, clock, site, readiness, registry };
         let server =
             runtime.block_on(Server::bind(config.api.clone(), ApiToken::from_env()?, parts))?;
         let address = server.address();
