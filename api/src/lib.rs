@@ -4,6 +4,7 @@ mod animov;
 mod audit;
 mod auth;
 mod config;
+mod docs;
 mod error;
 mod frames;
 mod guard;
@@ -54,7 +55,7 @@ pub fn router(
         true => documented().split_for_parts(),
         false => health().split_for_parts(),
     };
-    let pages = if api.has_tables() { web::routes() } else { Router::new() };
+    let pages = if api.has_tables() { web::routes().merge(docs::routes()) } else { Router::new() };
     // The last layer sees a request first.
     Ok(routes
         .merge(pages)

@@ -22,6 +22,27 @@ fn the_page_shows_each_source() {
         .collect();
     assert!(site.post(&frames));
     site.wait_accepted(200);
+    let dom = dom(browser, &site.url("/"));
+    for wanted in ["41", "42", "lying", "<svg"] {
+        assert!(dom.contains(wanted), "no {wanted} on the page:\n{dom}");
+    }
+    running.terminate();
+}
+
+#[test]
+fn the_documentation_lists_the_routes_and_needs_nothing_from_elsewhere() {
+    let Some(browser) = browser() else { return };
+    let site = Site::new("");
+    let running = site.start_ready();
+    let dom = dom(browser, &site.url("/docs"));
+    for wanted in ["/v1/sources", "/receive_data_animov", "/get_serie_last_jour", "Authorize"] {
+        assert!(dom.contains(wanted), "no {wanted} in the documentation:\n{dom}");
+    }
+    running.terminate();
+}
+
+/// What a page at `url` has become, once its scripts have run.
+fn dom(browser: &str, url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(browser)
         .args([
@@ -37,14 +58,10 @@ fn the_page_shows_each_source() {
             "--dump-dom",
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(site.url("/"))
+        .arg(url)
         .output()
         .unwrap();
-    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    for wanted in ["41", "42", "lying", "<svg"] {
-        assert!(dom.contains(wanted), "no {wanted} on the page:\n{dom}");
-    }
-    running.terminate();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn browser() -> Option<&'static str> {

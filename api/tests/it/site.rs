@@ -228,3 +228,19 @@ async fn what_is_not_there_is_a_problem_too() {
     );
     assert_eq!(answer.header("allow"), "GET,HEAD");
 }
+
+#[tokio::test]
+async fn the_documentation_is_in_the_program_and_may_do_little() {
+    let client = World::empty().client();
+    let moved = client.get("/docs").await;
+    assert_eq!((moved.status.as_u16(), moved.header("location")), (308, "/docs/"));
+    let page = client.get("/docs/").await;
+    assert!(page.body.contains("swagger-ui") && !page.body.contains("http://"), "{}", page.body);
+    assert_eq!(page.header("content-type"), "text/html");
+    assert!(page.header("content-security-policy").contains("script-src 'self';"));
+    let settings = client.get("/docs/swagger-initializer.js").await;
+    assert!(settings.body.contains("/v1/openapi.json"), "{}", settings.body);
+    for odd in ["/docs/nothing.js", "/docs/..%2f..%2fetc%2fpasswd", "/docs//etc/passwd"] {
+        assert!(client.get(odd).await.problem().starts_with("404 no-such-path"), "{odd}");
+    }
+}
