@@ -114,7 +114,7 @@ impl Site {
     fn running(&self) -> io::Result<(String, [Running; 2])> {
         let url = format!("http://127.0.0.1:{}", free_port()?);
         let bind = url.trim_start_matches("http://");
-        let site = Running::start(self.animov("run").args(["--bind", bind]))?;
+        let site = Running::start(self.animov("run").args(["--bind", bind]).stdout(Stdio::null()))?;
         servers::wait_for(&format!("{url}/readyz"), PATIENCE)?;
         let cameras = Running::start(
             Command::new(ANIMOV)

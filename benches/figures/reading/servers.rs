@@ -174,12 +174,12 @@ pub(super) fn wrk(url: &str, asked: &Asked) -> io::Result<Load> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let told = || {
         let line = text.lines().find_map(|line| line.strip_prefix("FIGURES "))?;
-        let mut numbers = line.split(' ').map(str::parse::<f64>);
-        let mut next = || numbers.next()?.ok();
-        Some((Load { a_second: next()?, p99_ms: next()? }, next()?))
+        let [a_second, p99_ms, bad] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let load = Load { a_second: a_second.parse().ok()?, p99_ms: p99_ms.parse().ok()? };
+        Some((load, bad.parse::<u64>().ok()?))
     };
     match told() {
-        Some((load, bad)) if bad == 0.0 => Ok(load),
+        Some((load, 0)) => Ok(load),
         _ => Err(io::Error::other(format!("wrk at {url} {:?}: {text}", asked.paths))),
     }
 }
