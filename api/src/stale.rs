@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! - An answer from here says so, and how old it is: header [`STALE`], seconds.
-//! - Only an answer to the very same path and query is given again, and only
+//! - Only an answer to the very same path and query is given again, to somebody who
+//!   may see the same sources, and only
 //!   where the handler itself found the tables away: whoever may not ask is
 //!   refused before that.
 //! - Only what has a tag is kept: rows. The ledger's proof is never given from
@@ -21,6 +22,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use schemas::time::UnixMillis;
 
+use crate::auth::Known;
 use crate::state::Api;
 use crate::tagged::{Answered, tagged};
 
@@ -89,7 +91,11 @@ pub(crate) async fn bridge(State(api): State<Api>, request: Request, next: Next)
     if request.method() != Method::GET || !from_tables {
         return next.run(request).await;
     }
-    let address = request.uri().to_string();
+    // What one may see another may not: an answer is kept for those who see the same.
+    let address = match request.extensions().get::<Known>() {
+        Some(Known(scope)) => format!("{scope} {}", request.uri()),
+        None => request.uri().to_string(),
+    };
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
     if let Some(answered) = response.extensions_mut().remove::<Answered>() {

@@ -133,13 +133,14 @@ pub(crate) struct MetricStatistics {
     tag = "windows",
 )]
 pub(crate) async fn list_windows(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path((source, size)): Path<(String, String)>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (source, size) = (params::source(&source)?, params::size(&size)?);
+    viewer.check(source)?;
     let Asked { part, metric, limit } = asked(source, size, params, &api.site().calendar)?;
     if api.read(move |store| store.source(source)).await?.is_none() {
         return Err(ApiError::NoSuchSource(source));
