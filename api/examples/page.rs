@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         store: Some(Arc::<MemoryStore>::clone(&store)),
         snapshots: None,
         pictures: Arc::new(BlindPictures),
+        users: None,
         log: Arc::new(MemoryLog::default()),
         clock: Arc::new(SystemClock),
         site: Site { calendar: calendar.clone(), names, postures: Postures::default() },

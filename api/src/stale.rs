@@ -4,7 +4,8 @@
 //! # Invariants
 //!
 //! - An answer from here says so, and how old it is: header [`STALE`], seconds.
-//! - Only an answer to the very same path and query is given again, and only
+//! - Only an answer to the very same path and query is given again, to somebody who
+//!   may see the same sources, and only
 //!   where the handler itself found the tables away: whoever may not ask is
 //!   refused before that.
 //! - An answer that is given because nothing changed was made from the very state
@@ -24,6 +25,7 @@ use axum::response::Response;
 use schemas::commit::SourceState;
 use schemas::time::UnixMillis;
 
+use crate::auth::Known;
 use crate::state::Api;
 use crate::tagged::Answered;
 
@@ -40,7 +42,11 @@ const BYTES_MAX: usize = 32 << 20;
 #[derive(Clone, Copy)]
 pub(crate) struct TablesAway;
 
-/// Answers by path and query.
+/// Under what an answer is kept: goes with the request to its handler.
+#[derive(Clone)]
+pub(crate) struct Address(String);
+
+/// Answers by address.
 #[derive(Default)]
 pub(crate) struct Answers(Mutex<Kept>);
 
@@ -71,8 +77,8 @@ impl Answers {
     }
 
     /// The answer at `address`, if it was made from `source` as it is now.
-    pub(crate) fn unchanged(&self, address: &str, source: &SourceState) -> Option<Answered> {
-        let (_, answered) = self.last(address)?;
+    pub(crate) fn unchanged(&self, address: &Address, source: &SourceState) -> Option<Answered> {
+        let (_, answered) = self.last(&address.0)?;
         answered.holds_for(source).then_some(answered)
     }
 }
@@ -91,14 +97,19 @@ fn weight(address: &str, answered: &Answered) -> usize {
 }
 
 /// Keeps what the tables answer, and gives it again while they are away.
-pub(crate) async fn bridge(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(crate) async fn bridge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // What the page is made of needs no tables.
     let from_tables = path.starts_with("/v1/") || !path.contains('.') && path != "/";
     if request.method() != Method::GET || !from_tables {
         return next.run(request).await;
     }
-    let address = request.uri().to_string();
+    // What one may see another may not: an answer is kept for those who see the same.
+    let address = match request.extensions().get::<Known>() {
+        Some(Known(scope)) => format!("{scope} {}", request.uri()),
+        None => request.uri().to_string(),
+    };
+    request.extensions_mut().insert(Address(address.clone()));
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
     if let Some(answered) = response.extensions_mut().remove::<Answered>() {

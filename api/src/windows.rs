@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use schemas::commit::{SeriesQuery, WindowState};
 use schemas::source::SourceId;
@@ -19,6 +20,7 @@ use crate::error::{ApiError, Problem};
 use crate::page::{Cursor, Order};
 use crate::params::{self, Params};
 use crate::sources;
+use crate::stale::Address;
 use crate::state::Api;
 use crate::tagged::{self, Answered};
 
@@ -134,19 +136,21 @@ pub(crate) struct MetricStatistics {
     tag = "windows",
 )]
 pub(crate) async fn list_windows(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path((source, size)): Path<(String, String)>,
-    uri: Uri,
+    address: Option<Extension<Address>>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (source, size) = (params::source(&source)?, params::size(&size)?);
+    viewer.check(source)?;
     let Asked { part, metric, limit } = asked(source, size, params, &api.site().calendar)?;
     let Some(known) = api.read(move |store| store.source(source)).await? else {
         return Err(ApiError::NoSuchSource(source));
     };
-    if let Some(answered) = api.answers().unchanged(&uri.to_string(), &known) {
+    let unchanged = address.and_then(|Extension(at)| api.answers().unchanged(&at, &known));
+    if let Some(answered) = unchanged {
         return Ok(answered.respond(&headers));
     }
     if let Some(metric) = &metric {

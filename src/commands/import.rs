@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let What::Counts(counts) = &args.what;
     let config = counts.place.load()?;
     let stop = signals::stop_on_signal()?;
-    let store = parts::tables(&config, &Registry::new())?;
+    let store = parts::tables(&config, &Registry::new())?.state;
     let summary = import(counts, &config, &store, &SystemClock, &stop)?;
     let mut out = output::open(None)?;
     let written = writeln!(out, "{}", summary.line()).and_then(|()| out.flush());

@@ -53,6 +53,8 @@ fn the_example_shows_every_option() {
         ("snapshots", "[snapshots]"),
         ("snapshots.mongo", "[snapshots.mongo]"),
         ("api", "[api]"),
+        ("api.auth", "[api.auth]"),
+        ("api.auth.key", "[[api.auth.key]]"),
         ("detector", "[detector]"),
         ("publish", "[publish]"),
         ("publish.spool", "[publish.spool]"),

@@ -204,6 +204,7 @@ fn check(site: &Site, store: Arc<dyn StateStore>, snapshots: Arc<dyn SnapshotSto
         store: Some(store),
         snapshots: Some(snapshots),
         pictures: Arc::new(Decoder::default()),
+        users: None,
         log: Arc::new(log),
         clock: Arc::new(Standing),
         site: api::Site {

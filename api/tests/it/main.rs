@@ -12,11 +12,14 @@ mod support;
 
 mod access;
 mod animov;
+mod attacks;
 mod frames;
 mod limits;
+mod login;
 mod openapi;
 mod page;
 mod reading;
+mod scopes;
 mod site;
 mod snapshots;
 mod world;

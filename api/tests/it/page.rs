@@ -43,6 +43,7 @@ impl Farm {
             store: Some(Arc::<MemoryStore>::clone(&store)),
             snapshots: None,
             pictures: Arc::new(BlindPictures),
+            users: None,
             log: Arc::new(MemoryLog::default()),
             clock: Arc::new(SystemClock),
             site: Site {

@@ -5,3 +5,4 @@ pub mod album;
 pub mod browser;
 pub mod herd;
 pub mod memory;
+pub mod people;

@@ -29,6 +29,7 @@ mod read;
 mod row;
 mod schema;
 mod settings;
+mod users;
 mod write;
 mod writer;
 

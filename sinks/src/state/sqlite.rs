@@ -20,6 +20,7 @@ mod histograms;
 mod logbook;
 mod read;
 mod schema;
+mod users;
 mod write;
 
 use std::collections::HashSet;

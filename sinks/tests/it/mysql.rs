@@ -17,6 +17,7 @@ use schemas::commit::{CommitError, Ledger, ParkReason, Parked, StateStore, Store
 use schemas::log::{Offset, Partition};
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
+use schemas::users::UserStore;
 use schemas::window::WindowSize;
 use sinks::state::mysql::MySqlState;
 use sqlx::Row;
@@ -25,10 +26,12 @@ use crate::commits::{log, minutes, next_offset, nth};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
+use crate::conformance::users::{TestUsers, users_conformance};
 use database::Database;
 
 state_conformance!(InDatabase);
 logbook_conformance!(InDatabase);
+users_conformance!(InDatabase);
 
 struct InDatabase(Database);
 
@@ -45,6 +48,12 @@ impl TestState for InDatabase {
         // The tables are there.
         drop(self.0.open());
         self.0.clear();
+    }
+}
+
+impl TestUsers for InDatabase {
+    fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(self.0.open())
     }
 }
 

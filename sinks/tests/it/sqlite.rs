@@ -11,6 +11,7 @@ use schemas::commit::{CommitError, StateStore, StoreError};
 use schemas::log::{Offset, Partition};
 use schemas::stats::{Histogram, Statistics};
 use schemas::time::UnixMillis;
+use schemas::users::UserStore;
 use schemas::window::WindowSize;
 use sinks::state::sqlite::SqliteState;
 
@@ -19,10 +20,12 @@ use crate::commits::{log, minutes, next_offset, nth};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
+use crate::conformance::users::{TestUsers, users_conformance};
 use crate::tmpfs::SmallDisk;
 
 state_conformance!(InTempFile);
 logbook_conformance!(InTempFile);
+users_conformance!(InTempFile);
 
 struct InTempFile(RefCell<tempfile::TempDir>);
 
@@ -37,6 +40,12 @@ impl TestState for InTempFile {
 
     fn clear(&self) {
         self.0.replace(tempfile::tempdir().unwrap());
+    }
+}
+
+impl TestUsers for InTempFile {
+    fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
     }
 }
 

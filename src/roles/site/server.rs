@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{ApiToken, Parts, Readiness, Server, Site};
+use api::{ApiToken, Parts, Readiness, Server, Site, Users};
 use producers::picture::Decoder;
 use schemas::commit::StateStore;
 use schemas::log::FrameLog;
 use schemas::snapshot::SnapshotStore;
 use schemas::time::Clock;
+use schemas::users::UserStore;
 use schemas::window::Calendar;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -24,6 +25,7 @@ const WORKERS: usize = 2;
 /// What the API stands on.
 pub(super) struct Shared {
     pub(super) store: Option<Arc<dyn StateStore>>,
+    pub(super) users: Option<Arc<dyn UserStore>>,
     pub(super) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(super) log: Arc<dyn FrameLog>,
     pub(super) clock: Arc<dyn Clock>,
@@ -55,13 +57,16 @@ impl Api {
             .enable_all()
             .build()
             .context("could not start the API's threads")?;
-        let Shared { store, snapshots, log, clock, registry } = shared;
+        let Shared { store, users, snapshots, log, clock, registry } = shared;
         let names: BTreeMap<_, _> = config.names().collect();
         let calendar = Calendar::in_zone(&config.site.zone)?;
         let site = Site { calendar, names, postures: config.animov.clone() };
         let pictures = Arc::new(Decoder::default());
         let readiness = Arc::new(readiness);
-        let parts = Parts { store, snapshots, pictures, log, clock, site, readiness, registry };
+        let keys = config.keys()?;
+        let users = users.map(|store| Users { store, keys });
+        let parts =
+            Parts { store, snapshots, pictures, users, log, clock, site, readiness, registry };
         let server =
             runtime.block_on(Server::bind(config.api.clone(), ApiToken::from_env()?, parts))?;
         let address = server.address();

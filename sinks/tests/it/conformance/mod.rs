@@ -2,7 +2,7 @@
 //!
 //! An implementation takes part by a type that makes fresh ones of it, and one
 //! line: `log_conformance!(Type)`, `state_conformance!(Type)` with
-//! `logbook_conformance!(Type)`, or `snapshot_conformance!(Type)`.
+//! `logbook_conformance!(Type)` and `users_conformance!(Type)`, or `snapshot_conformance!(Type)`.
 
 pub(crate) mod gallery;
 pub(crate) mod log;
@@ -10,3 +10,4 @@ pub(crate) mod logbook;
 pub(crate) mod model;
 pub(crate) mod snapshots;
 pub(crate) mod state;
+pub(crate) mod users;
