@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::{ApiConfig, Parts};
+use api::{ApiConfig, Parts, Users};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -18,6 +18,7 @@ use schemas::metric::Postures;
 use schemas::snapshot::{Snapshot, SnapshotStore};
 use schemas::source::{SessionId, SourceId};
 use schemas::time::{Clock, SystemClock, UnixMillis};
+use schemas::users::UserStore;
 use schemas::window::Calendar;
 use serde_json::{Value, json};
 use sinks::config::{MongoConfig, MySqlConfig, SegmentsConfig};
@@ -50,7 +51,7 @@ const MASKED: [&str; 8] = [
 ];
 
 /// Each route's requests. Every documented GET is here, or in [`ELSEWHERE`].
-const REQUESTS: [(&str, &[&str]); 22] = [
+const REQUESTS: [(&str, &[&str]); 24] = [
     ("/sources", &["/sources"]),
     ("/dates", &["/dates", "/dates?source=2"]),
     (
@@ -100,6 +101,8 @@ const REQUESTS: [(&str, &[&str]); 22] = [
     ("/v1/audit", &["/v1/audit"]),
     ("/v1/parked", &["/v1/parked?limit=1"]),
     ("/v1/site", &["/v1/site"]),
+    ("/v1/auth/me", &["/v1/auth/me"]),
+    ("/v1/auth/log", &["/v1/auth/log"]),
 ];
 
 /// Documented GETs whose answers are no data: health, and the document itself, which
@@ -196,15 +199,19 @@ fn kept(snapshots: &dyn SnapshotStore) {
     assert_eq!(snapshots.put(&all).unwrap(), 3);
 }
 
-fn check(site: &Site, store: Arc<dyn StateStore>, snapshots: Arc<dyn SnapshotStore>) {
+fn check<T: StateStore + UserStore + 'static>(
+    site: &Site,
+    store: Arc<T>,
+    snapshots: Arc<dyn SnapshotStore>,
+) {
     kept(&*snapshots);
     let (dir, clock) = (site.dir.path().join("no-frames"), Arc::new(Standing));
     let log = Segments::open(dir, SegmentsConfig::default(), clock).unwrap();
     let parts = Parts {
-        store: Some(store),
+        store: Some(Arc::<T>::clone(&store)),
         snapshots: Some(snapshots),
         pictures: Arc::new(Decoder::default()),
-        users: None,
+        users: Some(Users { store, keys: None }),
         log: Arc::new(log),
         clock: Arc::new(Standing),
         site: api::Site {
