@@ -53,6 +53,7 @@ fn the_example_shows_every_option() {
         ("snapshots", "[snapshots]"),
         ("snapshots.mongo", "[snapshots.mongo]"),
         ("api", "[api]"),
+        ("api.tls", "[api.tls]"),
         ("api.auth", "[api.auth]"),
         ("api.auth.key", "[[api.auth.key]]"),
         ("detector", "[detector]"),

@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 5] = [
 ];
 
 /// Each foreign library that lives in one place, and the place.
-const LIVES_IN: [(&str, &[&str]); 7] = [
+const LIVES_IN: [(&str, &[&str]); 10] = [
     ("ffmpeg_next", &["producers/src/decode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
@@ -28,6 +28,9 @@ const LIVES_IN: [(&str, &[&str]); 7] = [
         ],
     ),
     ("sqlx", &["sinks/src/state/mysql.rs", "sinks/src/state/mysql/"]),
+    ("tokio_rustls", &["api/src/tls.rs"]),
+    ("jsonwebtoken", &["api/src/auth/keys.rs", "api/src/auth/crypto.rs"]),
+    ("argon2::", &["api/src/auth/password.rs"]),
     ("timely::", &["pipeline/src/dataflow.rs", "pipeline/src/worker.rs", "pipeline/src/run.rs"]),
 ];
 
