@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemas::commit::WindowState;
 use schemas::metric::Postures;
 use schemas::stats::{Histogram, Statistics};
+use schemas::window::MINUTE_MS;
 
 /// The histogram of `metric` in a window: where it has no row, all frames show
 /// zero.
@@ -62,8 +63,37 @@ pub(super) fn modes(statistics: &Statistics) -> String {
     statistics.modes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// The minute 2020-01-01T00:00Z, since 1970: ids count from there.
+const FIRST_MINUTE: i64 = 26_297_280;
+
+/// Sources whose minutes have an id: it is a narrow column.
+const SOURCES_WITH_ID: i64 = 64;
+
+/// The id of a minute in `table_chevres_minute_serveur_v2`; none where the column
+/// is null.
+pub(super) fn minute_id(state: &WindowState) -> Option<i32> {
+    let (minute, source) = (minute(state), i64::from(state.source.get()));
+    let id = (minute - FIRST_MINUTE) * SOURCES_WITH_ID + source - 1;
+    if SOURCES_WITH_ID < source { None } else { i32::try_from(id).ok() }
+}
+
+/// The id of a minute or an hour in `table_chevres_minute` and
+/// `table_chevres_heures`.
+pub(super) fn window_id(state: &WindowState) -> i64 {
+    (minute(state) << 31) + i64::from(state.source.get())
+}
+
+/// Since 1970.
+fn minute(state: &WindowState) -> i64 {
+    state.window.start.get().div_euclid(MINUTE_MS)
+}
+
 #[cfg(test)]
 mod tests {
+    use schemas::commit::Status;
+    use schemas::time::UnixMillis;
+    use schemas::window::{Calendar, WindowSize};
+
     use super::*;
 
     #[test]
@@ -78,5 +108,31 @@ mod tests {
     fn a_tie_has_several_modes() {
         let tie = Histogram::of(&[(3, 2), (5, 2), (4, 1)]).statistics().unwrap();
         assert_eq!(modes(&tie), "3,5");
+    }
+
+    #[test]
+    fn a_minute_has_an_id_where_the_column_is_wide_enough() {
+        let state = |source: i64, start: &str| {
+            let start: UnixMillis = start.parse().unwrap();
+            WindowState {
+                source: source.try_into().unwrap(),
+                window: Calendar::in_zone("UTC")
+                    .unwrap()
+                    .window(WindowSize::Minute, start)
+                    .unwrap(),
+                frames: 1,
+                frames_expected: 1,
+                status: Status::Open,
+                rev: 1,
+                metrics: Vec::new(),
+            }
+        };
+        let id = |source, start| minute_id(&state(source, start));
+        assert_eq!(id(1, "2020-01-01T00:00:00Z"), Some(0));
+        assert_eq!(id(64, "2020-01-01T00:01:59Z"), Some(127));
+        assert_eq!(id(65, "2020-01-01T00:00:00Z"), None);
+        assert_eq!(id(1, "2019-12-31T23:59:00Z"), Some(-64));
+        assert_eq!(id(1, "2100-01-01T00:00:00Z"), None);
+        assert_eq!(window_id(&state(7, "1970-01-01T00:01:00Z")), (1 << 31) + 7);
     }
 }

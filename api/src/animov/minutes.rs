@@ -12,7 +12,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::criteria::{Criteria, Described, ROWS_MAX};
-use super::measured::{deviation, histogram, modes, quotient, rounded, statistics};
+use super::measured::{
+    deviation, histogram, minute_id, modes, quotient, rounded, statistics, window_id,
+};
 use super::refusals::{Refusals, Unchanged};
 use super::scan::{self, Page};
 use crate::auth::Viewer;
@@ -24,6 +26,9 @@ use crate::state::Api;
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(non_snake_case, reason = "the original's columns")]
 pub(super) struct MinuteRow {
+    /// Names the row; null for a source above 64, for which the column is too narrow.
+    #[schema(example = 207_446_400)]
+    id: Option<i32>,
     /// The beginning of the minute, Unix seconds.
     #[schema(example = 1_772_366_400)]
     timestamp: i64,
@@ -74,6 +79,7 @@ impl MinuteRow {
         let q3 = each.map(|of| rounded(of.q3.value(), 3));
         let mode = each.map(modes);
         Some(MinuteRow {
+            id: minute_id(state),
             timestamp: seconds(state),
             source: state.source.get(),
             total: each.total.sum,
@@ -252,6 +258,8 @@ impl FrenchNames<'_> {
 /// `table_chevres_minute`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BehaviourMinuteRow {
+    /// Names the row.
+    id: i64,
     /// The day on the site's clocks.
     #[schema(example = "2026-03-01 00:00:00")]
     jour: String,
@@ -267,6 +275,8 @@ pub(super) struct BehaviourMinuteRow {
 /// The same of one hour: a row of `table_chevres_heures`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BehaviourHourRow {
+    /// Names the row.
+    id: i64,
     /// The day on the site's clocks.
     #[schema(example = "2026-03-01 00:00:00")]
     jour: String,
@@ -327,7 +337,8 @@ pub(super) async fn chevres_minutes(
     let row = |state: &WindowState| {
         let (jour, heure, minutes) = on_the_sites_clocks(state, &api.site().calendar)?;
         let behaviours = Behaviours::of(state);
-        Some(BehaviourMinuteRow { jour, source: state.source.get(), minutes, heure, behaviours })
+        let (id, source) = (window_id(state), state.source.get());
+        Some(BehaviourMinuteRow { id, jour, source, minutes, heure, behaviours })
     };
     let rows: Vec<_> = page.windows.iter().filter_map(row).collect();
     Ok(page.answer(&headers, &uri, &rows))
@@ -357,7 +368,8 @@ pub(super) async fn chevres_heures(
     let row = |state: &WindowState| {
         let (jour, heure, _) = on_the_sites_clocks(state, &api.site().calendar)?;
         let behaviours = Behaviours::of(state);
-        Some(BehaviourHourRow { jour, source: state.source.get(), heure, behaviours })
+        let (id, source) = (window_id(state), state.source.get());
+        Some(BehaviourHourRow { id, jour, source, heure, behaviours })
     };
     let rows: Vec<_> = page.windows.iter().filter_map(row).collect();
     Ok(page.answer(&headers, &uri, &rows))

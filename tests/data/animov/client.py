@@ -151,7 +151,10 @@ def minutes_of(frames):
     for name in POSTURES:
         table["mode_" + name] = by[name].apply(modes)
     table["nb_frames"] = by.size()
-    return table.reset_index()
+    table = table.reset_index()
+    # The cameras here are few enough for their minutes to have one.
+    table.insert(0, "id", (table.timestamp // MINUTE - 26_297_280) * 64 + table.source - 1)
+    return table
 
 
 def local(seconds):
@@ -185,7 +188,8 @@ def check_behaviours(frames):
         clock = local(means["start"])
         jour = clock.dt.strftime("%Y-%m-%d 00:00:00")
         heure, minutes = clock.dt.hour, clock.dt.minute
-        front = {"jour": jour, "source": means.source}
+        front = {"id": (means.start // MINUTE).astype("int64") * 2**31 + means.source}
+        front.update(jour=jour, source=means.source)
         if length == 60:
             front["minutes"] = minutes
         expected = pd.concat([pd.DataFrame({**front, "heure": heure}), means[BEHAVIOURS]], axis=1)
