@@ -40,7 +40,9 @@ fn file(name: &str, uri: &Uri) -> Response {
             let mut response = file.bytes.into_owned().into_response();
             let headers = response.headers_mut();
             headers.insert(CONTENT_SECURITY_POLICY, POLICY);
-            headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+            if let Ok(kind) = kind {
+                headers.insert(CONTENT_TYPE, kind);
+            }
             response
         }
         Ok(None) => ApiError::NoSuchPath(uri.path().chars().take(200).collect()).into_response(),

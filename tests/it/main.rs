@@ -16,4 +16,5 @@ mod servers;
 mod spool;
 mod support;
 mod tidy;
+mod users;
 mod video;
