@@ -170,7 +170,7 @@ impl FromRequestParts<Api> for Producer {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Producer, ApiError> {
         let caller = allowed(parts, UserRole::appends, "append frames")?;
-        not_from_a_foreign_page(&parts.headers, api)?;
+        not_from_a_foreign_page(&parts.uri, &parts.headers, api)?;
         Ok(Producer(caller))
     }
 }
@@ -188,9 +188,9 @@ impl FromRequestParts<Api> for Admin {
 ///
 /// A browser says that a page of an origin which is not configured made the
 /// request.
-fn not_from_a_foreign_page(headers: &HeaderMap, api: &Api) -> Result<(), ApiError> {
+fn not_from_a_foreign_page(uri: &Uri, headers: &HeaderMap, api: &Api) -> Result<(), ApiError> {
     let named = cors::is_named(headers, &api.config().origins);
-    match from_a_foreign_page(headers) && !named {
+    match from_a_foreign_page(uri, headers) && !named {
         true => Err(ApiError::ForeignPage),
         false => Ok(()),
     }
@@ -198,7 +198,7 @@ fn not_from_a_foreign_page(headers: &HeaderMap, api: &Api) -> Result<(), ApiErro
 
 /// Whether a browser says that a page of another origin made the request. Other
 /// programs send none of these headers.
-fn from_a_foreign_page(headers: &HeaderMap) -> bool {
+fn from_a_foreign_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
     // `same-site` is foreign too: every port of localhost is the same site.
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
@@ -208,10 +208,12 @@ fn from_a_foreign_page(headers: &HeaderMap) -> bool {
     let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
     let origin = origin.as_ref().and_then(Uri::authority);
     // Scheme aside: a proxy may have taken TLS off.
-    origin.is_none() || origin != host(headers).as_ref()
+    origin.is_none() || origin != host(uri, headers).as_ref()
 }
 
-/// The authority of the `Host` header.
-pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
-    headers.get(HOST)?.to_str().ok()?.parse().ok()
+/// The name that a request is for: of its own line, as HTTP/2 has it, or else of the
+/// `Host` header.
+pub(crate) fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    let of_header = || headers.get(HOST)?.to_str().ok()?.parse().ok();
+    uri.authority().cloned().or_else(of_header)
 }

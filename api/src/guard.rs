@@ -26,8 +26,7 @@ pub(crate) async fn known_host(State(api): State<Api>, request: Request, next: N
     if api.is_guarded() {
         return next.run(request).await;
     }
-    // A request line may name a host as well; then that is the one that counts.
-    let named = request.uri().authority().cloned().or_else(|| auth::host(request.headers()));
+    let named = auth::host(request.uri(), request.headers());
     if named.is_some_and(|name| is_ours(&name, &api.config().hosts)) {
         return next.run(request).await;
     }

@@ -18,4 +18,5 @@ mod servers;
 mod spool;
 mod support;
 mod tidy;
+mod users;
 mod video;

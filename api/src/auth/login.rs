@@ -101,7 +101,7 @@ pub(super) async fn give_token(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    not_from_a_foreign_page(request.headers(), &api)?;
+    not_from_a_foreign_page(request.uri(), request.headers(), &api)?;
     let keys = api.keys().ok_or(ApiError::NoLogins)?.clone();
     let from = address(&api, request.headers(), request.extensions().get());
     let asked = read(&api, request).await?;
@@ -313,7 +313,7 @@ pub(super) async fn revoke(
     State(api): State<Api>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    not_from_a_foreign_page(request.headers(), &api)?;
+    not_from_a_foreign_page(request.uri(), request.headers(), &api)?;
     api.keys().ok_or(ApiError::NoLogins)?;
     let from = address(&api, request.headers(), request.extensions().get());
     let (parts, body) = request.into_parts();

@@ -386,16 +386,17 @@ async fn whether_a_user_exists_does_not_show_in_the_time() {
     };
     // The first makes the hash that stands for nobody's.
     time("nobody").await;
-    let (mut known, mut unknown, mut none) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..7 {
-        known.push(time("anne").await);
-        unknown.push(time("nobody").await);
-        none.push(time("No Name").await);
+    // The fastest of each is the least disturbed, and on a busy machine that takes some
+    // tries; to skip the hash would be a hundred times as fast, however often.
+    let mut fastest = [f64::INFINITY; 3];
+    for _ in 0..60 {
+        for (fastest, name) in fastest.iter_mut().zip(["anne", "nobody", "No Name"]) {
+            *fastest = fastest.min(time(name).await.as_secs_f64());
+        }
+        let [known, ..] = fastest;
+        if fastest.iter().all(|other| known / 3.0 < *other && *other < known * 3.0) {
+            return;
+        }
     }
-    // The fastest of each is the least disturbed; to skip the hash would be far faster.
-    let fastest = |times: &[std::time::Duration]| times.iter().min().unwrap().as_secs_f64();
-    let known = fastest(&known);
-    for other in [fastest(&unknown), fastest(&none)] {
-        assert!(known / 3.0 < other && other < known * 3.0, "{known} s and {other} s");
-    }
+    panic!("a known user, an unknown one, and no name take {fastest:?} s");
 }

@@ -38,6 +38,19 @@ async fn a_page_of_a_named_origin_asks_and_hears() {
 }
 
 #[tokio::test]
+async fn the_own_page_is_known_over_http_2_too() {
+    let client = World::with_people().client();
+    let login = json!({"grant_type": "password", "username": "vera", "password": "correct horse"});
+    // There the request's own line has the name, and there is no Host.
+    let page = client.with("origin", FARM).with("content-type", "application/json");
+    for (host, status) in [("farm.example", 200), ("other.example", 403)] {
+        let url = format!("https://{host}/v1/auth/token");
+        let answer = page.send(Method::POST, &url, login.to_string().into_bytes()).await;
+        assert_eq!(answer.status.as_u16(), status, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_any_other_origin_does_not() {
     let client = world().client();
     for origin in

@@ -19,6 +19,7 @@ mod limits;
 mod login;
 mod openapi;
 mod page;
+mod page_login;
 mod reading;
 mod scopes;
 mod site;

@@ -116,7 +116,7 @@ async fn another_users_source_is_refused_by_path() {
         (format!("/v1/snapshots/{{}}/{session}/99"), 404),
     ] {
         let own_path = path.replace("{}", "2");
-        assert_eq!(vic.get(&own_path).await.status.as_u16(), own, "{own_path}");
+        assert_eq!(vic.status(&own_path).await.as_u16(), own, "{own_path}");
         for source in ["1", "7", "99"] {
             let path = path.replace("{}", source);
             assert_eq!(vic.get(&path).await.status, StatusCode::FORBIDDEN, "{path}");

@@ -230,6 +230,11 @@ impl Client {
         client.send(Method::POST, "/v1/frames", body.to_string().into_bytes()).await
     }
 
+    /// The status of an answer, which need be no text.
+    pub(crate) async fn status(&self, path: &str) -> StatusCode {
+        self.answer(Method::GET, path, Vec::new()).await.0.status
+    }
+
     /// The body of an answer that is no text.
     pub(crate) async fn get_bytes(&self, path: &str) -> Vec<u8> {
         let (parts, body) = self.answer(Method::GET, path, Vec::new()).await;
