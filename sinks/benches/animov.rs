@@ -114,7 +114,8 @@ fn fill(database: &mut Database<'_>, days: i64) {
              SELECT {source}, k.size, c.start_s * 1000, (c.start_s + k.seconds) * 1000, k.seconds, k.seconds,
                     'final', 1
              FROM clock AS c
-             JOIN (SELECT '1m' AS size, 60 AS seconds UNION ALL SELECT '1h', 3600) AS k
+             JOIN (SELECT '1m' AS size, 60 AS seconds UNION ALL SELECT '5m', 300
+                   UNION ALL SELECT '1h', 3600) AS k
                  ON c.start_s MOD k.seconds = 0
              ORDER BY k.size, c.start_s;
              INSERT INTO window_metrics (source, size, start_ms, metric, sum, sum_squares, min, max, q1_x4,

@@ -14,13 +14,16 @@ const HISTORY: &[&str] = &[
     "INSERT INTO numbers VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)",
     "INSERT INTO numbers SELECT a.n + 10 * (b.n + 1) FROM numbers AS a, numbers AS b",
     "INSERT INTO numbers SELECT a.n + 110 * (b.n + 1) FROM numbers AS a, numbers AS b WHERE b.n < 20",
-    "INSERT INTO sources SELECT n + 1, 1, 0, 0, 0, 1, 'log', n FROM numbers WHERE n < 3",
+    "INSERT INTO sources (source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted,
+                          log, `partition`)
+     SELECT n + 1, 1, 0, 0, 0, 1, 'log', n FROM numbers WHERE n < 3",
     "INSERT INTO source_metrics SELECT n + 1, 'total' FROM numbers WHERE n < 3",
     "INSERT INTO partitions SELECT 'log', n, 1, 0, 0, 0, 0, 0, 0, 0 FROM numbers WHERE n < 3",
-    "INSERT INTO windows
+    "INSERT INTO windows (source, size, start_ms, end_ms, frames, frames_expected, status, rev)
      SELECT s.source, '1m', n * 60000, (n + 1) * 60000, 1, 1, IF(n < 1997, 'final', 'open'), 1
      FROM numbers, sources AS s WHERE n < 2000",
-    "INSERT INTO window_metrics
+    "INSERT INTO window_metrics (source, size, start_ms, metric, sum, sum_squares, min, max, q1_x4,
+                                 median_x4, q3_x4, modes, histogram)
      SELECT source, size, start_ms, m.metric, 0, 0, 0, 0, 0, 0, 0, '0', '{\"0\":1}'
      FROM windows, (SELECT 'lying' AS metric UNION SELECT 'total') AS m",
     "INSERT INTO seq_blocks

@@ -26,7 +26,7 @@ frames["timestamp"] = frames.at_ms // 60_000 * 60
 compared = 0
 
 
-def connect():
+def connect(database):
     connection = pymysql.connect(
         host=host, port=int(port), user=user, password=password, database=database, autocommit=True
     )
@@ -66,28 +66,35 @@ def same(what, got, expected):
             compared += 1
 
 
-def minute(key, of):
-    """One row of the minute table, from its frames."""
-    timestamp, source = key
-    row = {"id": (timestamp // 60 - 26_297_280) * 64 + source - 1 if source <= 64 else None}
-    row |= {"timestamp": timestamp, "source": source}
-    row |= {x: int(of[x].sum()) for x in POSTURES}
-    row |= {f"max_{x}": int(of[x].max()) for x in POSTURES}
-    row |= {f"min_{x}": int(of[x].min()) for x in POSTURES}
-    row |= {f"std_{x}": rounded(of[x].std(), 3) for x in POSTURES}
-    for name, q in [("Q1", 0.25), ("Q2", 0.5), ("Q3", 0.75)]:
-        row |= {f"{name}_{x}": rounded(of[x].quantile(q), 3) for x in POSTURES}
-    row |= {f"mode_{x}": ",".join(str(count) for count in sorted(of[x].mode())) for x in POSTURES}
-    return row | {"nb_frames": len(of)}
+def minute_rows():
+    """The minute table, by time and source."""
+    grouped = frames.groupby(["timestamp", "source"])
+    of = grouped[POSTURES]
+    sums, largest, smallest, std, sizes = of.sum(), of.max(), of.min(), of.std(), grouped.size()
+    quartiles = {name: of.quantile(q) for name, q in [("Q1", 0.25), ("Q2", 0.5), ("Q3", 0.75)]}
+    modes = {x: grouped[x].agg(lambda counts: ",".join(map(str, sorted(counts.mode())))) for x in POSTURES}
+    rows = []
+    for key in sums.index:
+        timestamp, source = key
+        row = {"id": (timestamp // 60 - 26_297_280) * 64 + source - 1 if source <= 64 else None}
+        row |= {"timestamp": timestamp, "source": source}
+        for prefix, table in [("", sums), ("max_", largest), ("min_", smallest)]:
+            row |= {f"{prefix}{x}": int(table.at[key, x]) for x in POSTURES}
+        row |= {f"std_{x}": rounded(std.at[key, x], 3) for x in POSTURES}
+        for name, table in quartiles.items():
+            row |= {f"{name}_{x}": rounded(table.at[key, x], 3) for x in POSTURES}
+        row |= {f"mode_{x}": modes[x].at[key] for x in POSTURES}
+        rows.append(row | {"nb_frames": int(sizes.at[key])})
+    return rows
 
 
 def local(seconds):
     return datetime.datetime.fromtimestamp(seconds, zone)
 
 
-minutes = [minute(key, of) for key, of in frames.groupby(["timestamp", "source"])]
+minutes = minute_rows()
 newest = frames.groupby("source").timestamp.max().to_dict()
-connection = connect()
+connection = connect(database)
 
 # The tables.
 
@@ -95,29 +102,26 @@ found = ask(connection, "SELECT * FROM table_chevres_minute_serveur_v2 ORDER BY 
 same("table_chevres_minute_serveur_v2", found, minutes)
 
 
-def behaviours(seconds, source, of, columns):
-    begins = local(seconds)
-    day = datetime.datetime(begins.year, begins.month, begins.day)
-    row = {"id": seconds // 60 * 2**31 + source, "jour": day, "source": source}
-    row |= {"minutes": begins.minute, "heure": begins.hour}
-    row = {column: row[column] for column in columns}
-    return row | {x: float(of[x].mean()) for x in BEHAVIOURS}
+def behaviours(length, columns):
+    """A table of behaviours: mean counts of each stretch of `length` seconds."""
+    stretch = frames.timestamp // length * length
+    rows = []
+    for (seconds, source), means in frames.groupby([stretch, "source"])[BEHAVIOURS].mean().iterrows():
+        begins = local(seconds)
+        day = datetime.datetime(begins.year, begins.month, begins.day)
+        row = {"id": seconds // 60 * 2**31 + source, "jour": day, "source": source}
+        row |= {"minutes": begins.minute, "heure": begins.hour}
+        rows.append({column: row[column] for column in columns} | {x: float(means[x]) for x in BEHAVIOURS})
+    return rows
 
 
-expected = [
-    behaviours(seconds, source, of, ["id", "jour", "source", "minutes", "heure"])
-    for (seconds, source), of in frames.groupby(["timestamp", "source"])
-]
+expected = behaviours(60, ["id", "jour", "source", "minutes", "heure"])
 same("table_chevres_minute", ask(connection, "SELECT * FROM table_chevres_minute ORDER BY id"), expected)
 a_day = expected[0]["jour"]
 found = ask(connection, f"SELECT * FROM table_chevres_minute WHERE jour = '{a_day}' AND source = 1 ORDER BY id")
 same("a day of it", found, [row for row in expected if row["jour"] == a_day and row["source"] == 1])
 
-hours = frames.assign(hour=frames.timestamp // 3600 * 3600)
-expected = [
-    behaviours(seconds, source, of, ["id", "jour", "source", "heure"])
-    for (seconds, source), of in hours.groupby(["hour", "source"])
-]
+expected = behaviours(3600, ["id", "jour", "source", "heure"])
 same("table_chevres_heures", ask(connection, "SELECT * FROM table_chevres_heures ORDER BY id"), expected)
 
 # The views.
@@ -190,7 +194,7 @@ for x in POSTURES:
     same(f"ResultatsEcartType{x.capitalize()}", found, expected)
 
 # As the original's callers do: by the database's name, from wherever they are.
-connection = connect()
+connection = connect(None)
 ask(connection, f"CALL {database}.ConsoliderResultatsEcartType()")
 found = ask(connection, f"SELECT * FROM {database}.ResultatsConsolides")
 expected = [
@@ -199,7 +203,8 @@ expected = [
 ]
 same("ResultatsConsolides", found, expected)
 for x in POSTURES:
-    assert len(ask(connection, f"SELECT * FROM ResultatsEcartType{x.capitalize()}")) == len(expected)
+    found = ask(connection, f"SELECT * FROM {database}.ResultatsEcartType{x.capitalize()}")
+    assert len(found) == len(expected)
 assert ask(connection, "SELECT @@session.autocommit AS it") == [{"it": 1}]
 
 print(f"{compared} values of {len(frames)} frames, all equal")

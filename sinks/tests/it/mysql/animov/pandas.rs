@@ -17,7 +17,7 @@ fn herd(zone: &str, now: &str, seed: u64) -> (Herd, i64) {
     let (hour, day) = (3_600_000, 86_400_000);
     herd.add(&mut dice, 1, now_ms, 26 * 60);
     herd.add(&mut dice, 2, now_ms - 30_000, 3 * 60);
-    herd.add(&mut dice, 64, now_ms - 5 * hour, 30 * 60);
+    herd.add(&mut dice, 64, now_ms - 5 * hour, 25 * 60);
     // Beyond what the original's `id` can tell, and long silent.
     herd.add(&mut dice, 65, now_ms - 2 * day, 2 * 60);
     herd.add(&mut dice, 70_000, now_ms - 90_000, 40);

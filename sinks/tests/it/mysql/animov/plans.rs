@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use crate::mysql::database::Database;
 
-/// Ten sources, three days of minutes and hours until `NOW`.
+/// Ten sources, three days of windows until `NOW`.
 const NOW: i64 = 1_772_366_400;
 const FILL: &str = "
     INSERT INTO sources (source, rev, watermark_ms, last_appended_at_ms, last_captured_at_ms, accepted, log, `partition`)
@@ -16,7 +16,7 @@ const FILL: &str = "
     INSERT INTO windows (source, size, start_ms, end_ms, frames, frames_expected, status, rev)
     SELECT o.source, k.size, c.start_s * 1000, c.start_s * 1000 + 60000, 60, 60, 'final', 1
     FROM sources AS o JOIN clock AS c
-    JOIN (SELECT '1m' AS size, 60 AS seconds UNION ALL SELECT '1h', 3600) AS k ON c.start_s MOD k.seconds = 0;
+    JOIN (SELECT '1m' AS size, 60 AS seconds UNION ALL SELECT '5m', 300 UNION ALL SELECT '1h', 3600) AS k ON c.start_s MOD k.seconds = 0;
     INSERT INTO window_metrics (source, size, start_ms, metric, sum, sum_squares, min, max, q1_x4, median_x4,
                                 q3_x4, modes, histogram)
     SELECT w.source, w.size, w.start_ms, k.metric, 60, 60, 1, 1, 4, 4, 4, '1', '{\"1\":60}'
@@ -147,9 +147,9 @@ fn what_is_read_does_not_grow_with_the_history() {
         ("vue_chevres_serier_heure", 60 * 10 * 12),
         ("vue_chevre_derniere_heure_last", 60 * 10 * 12),
         ("vue_chevres_serier_heure WHERE source = 3", 60 * 12),
-        ("vue_chevres_serier_jour", 1440 * 10 * 12),
-        ("vue_chevres_serier_jour WHERE source = 3", 1440 * 12),
-        ("vue_chevre_derniere_jour_last", 1440 * 10 * 12),
+        ("vue_chevres_serier_jour", 1440 * 10 * 6),
+        ("vue_chevres_serier_jour WHERE source = 3", 1440 * 6),
+        ("vue_chevre_derniere_jour_last", 288 * 10 * 12),
         ("table_chevres_minute_serveur_v2 ORDER BY timestamp DESC LIMIT 10", 200),
         ("table_chevres_minute_serveur_v2 WHERE source = 3 ORDER BY timestamp DESC LIMIT 10", 200),
     ] {
