@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use schemas::avro::Schemas;
 use schemas::commit::{StateStore, StoreError};
+use schemas::imported::ImportedStore;
 use schemas::log::{FrameLog, LogError};
 use schemas::metric::Postures;
 use schemas::picture::Pictures;
@@ -33,6 +34,8 @@ pub struct Parts {
     /// The tables that are read. A process without any answers only for its
     /// health.
     pub store: Option<Arc<dyn StateStore>>,
+    /// What was imported; with the tables, or not at all.
+    pub imported: Option<Arc<dyn ImportedStore>>,
     /// The pictures that were kept; with the tables, or not at all.
     pub snapshots: Option<Arc<dyn SnapshotStore>>,
     /// Who looks at the pixels of pictures.

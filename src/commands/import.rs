@@ -1,8 +1,10 @@
-//! `animov import counts`: histories from files, counted once.
+//! `animov import`: what other programs recorded. `counts` are histories of frames,
+//! which are counted, once; all else is kept beside what is counted.
 
 mod columns;
 mod csv;
 mod file_log;
+mod headcounts;
 mod line;
 mod lines;
 mod ndjson;
@@ -44,7 +46,7 @@ const FILES_AT_ONCE: usize = 16;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
 const EPOCH_FRAMES_MAX: NonZeroU32 = NonZeroU32::new(1_000_000).expect("positive");
 
-/// Counts what other programs recorded.
+/// Takes in what other programs recorded.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -54,6 +56,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Counts(Counts),
+    Csv(headcounts::Args),
 }
 
 const ABOUT: &str = r#"Counts files of counts: how many animals of each class each frame showed.
@@ -116,16 +119,22 @@ pub(crate) struct Counts {
     format: Option<Format>,
 }
 
-/// Imports the files.
+/// Imports what was asked for.
 ///
 /// # Errors
 ///
 /// The tables cannot be opened or written.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let What::Counts(counts) = &args.what;
+    match &args.what {
+        What::Counts(counts) => run_counts(counts),
+        What::Csv(args) => headcounts::run(args),
+    }
+}
+
+fn run_counts(counts: &Counts) -> anyhow::Result<Exit> {
     let config = counts.place.load()?;
     let stop = signals::stop_on_signal()?;
-    let store = parts::tables(&config, &Registry::new())?;
+    let store = parts::tables(&config, &Registry::new())?.state;
     let summary = import(counts, &config, &store, &SystemClock, &stop)?;
     let mut out = output::open(None)?;
     let written = writeln!(out, "{}", summary.line()).and_then(|()| out.flush());

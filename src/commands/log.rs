@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 fn log_and_tables(place: &Place) -> anyhow::Result<(Arc<dyn FrameLog>, Arc<dyn StateStore>)> {
     let config = place.load()?;
-    Ok((parts::log_to_read(&config)?, parts::tables(&config, &Registry::new())?))
+    Ok((parts::log_to_read(&config)?, parts::tables(&config, &Registry::new())?.state))
 }
 
 /// Whether `partition` is one of the log that is counted: only then does its

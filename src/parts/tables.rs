@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use prometheus::Registry;
 use schemas::commit::StateStore;
+use schemas::imported::ImportedStore;
 use sinks::config::{MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
 use sinks::state::mysql::MySqlState;
 use sinks::state::sqlite::SqliteState;
@@ -12,23 +13,36 @@ use sinks::state::sqlite::SqliteState;
 use super::{TWICE, make_parent, secret};
 use crate::config::Config;
 
+/// The tables, as each of those who use them knows them.
+pub(crate) struct Tables {
+    pub(crate) state: Arc<dyn StateStore>,
+    pub(crate) imported: Arc<dyn ImportedStore>,
+}
+
+impl Tables {
+    fn of<T: StateStore + ImportedStore + 'static>(tables: T) -> Tables {
+        let tables = Arc::new(tables);
+        Tables { state: Arc::<T>::clone(&tables), imported: tables }
+    }
+}
+
 /// Opens the tables for writing, and makes new ones where there are none.
 ///
 /// # Errors
 ///
 /// They cannot be opened, or have another version.
-pub(crate) fn tables(config: &Config, registry: &Registry) -> anyhow::Result<Arc<dyn StateStore>> {
+pub(crate) fn tables(config: &Config, registry: &Registry) -> anyhow::Result<Tables> {
     match config.state.kind {
         StateKind::Sqlite => {
             make_parent(&config.state.path)?;
             let state = SqliteState::open(&config.state.path)?;
             state.metrics().register(registry).context(TWICE)?;
-            Ok(Arc::new(state))
+            Ok(Tables::of(state))
         }
         StateKind::MySql => {
             let state = MySqlState::open(&config.state.mysql, password().as_ref())?;
             state.metrics().register(registry).context(TWICE)?;
-            Ok(Arc::new(state))
+            Ok(Tables::of(state))
         }
     }
 }

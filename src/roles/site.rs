@@ -142,10 +142,11 @@ impl Running {
         let frames = log.as_ref().map(Log::frames);
         let frames = frames.or_else(|| outlet.as_ref().map(Outlet::frames));
         let frames = frames.context("a process without log and cameras has nothing to do")?;
-        let store = match role.has_tables() {
+        let tables = match role.has_tables() {
             true => Some(parts::tables(config, &registry)?),
             false => None,
         };
+        let (store, imported) = tables.map(|tables| (tables.state, tables.imported)).unzip();
         if let Some(store) = &store {
             store.shape(&config.shape())?;
         }
@@ -163,6 +164,7 @@ impl Running {
         // The address first: if it is taken, nothing has begun yet.
         let shared = server::Shared {
             store: store.clone(),
+            imported,
             snapshots: snapshots.as_ref().map(|opened| Arc::clone(&opened.store)),
             log: frames,
             clock: Arc::clone(&clock),

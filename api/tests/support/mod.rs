@@ -4,4 +4,5 @@
 pub mod album;
 pub mod browser;
 pub mod herd;
+pub mod imported;
 pub mod memory;

@@ -24,6 +24,7 @@ mod compare;
 mod connection;
 mod error;
 mod histogram;
+mod imported;
 mod logbook;
 mod read;
 mod row;

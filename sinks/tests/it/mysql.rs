@@ -2,6 +2,7 @@
 //! database of its own on the server that `ANIMOV_TEST_MYSQL` names.
 
 mod database;
+mod imported;
 mod killed;
 mod lost;
 mod many;
@@ -14,6 +15,7 @@ mod versions;
 use std::sync::Arc;
 
 use schemas::commit::{CommitError, Ledger, ParkReason, Parked, StateStore, StoreError};
+use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
@@ -22,6 +24,7 @@ use sinks::state::mysql::MySqlState;
 use sqlx::Row;
 
 use crate::commits::{log, minutes, next_offset, nth};
+use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
@@ -29,6 +32,7 @@ use database::Database;
 
 state_conformance!(InDatabase);
 logbook_conformance!(InDatabase);
+imported_conformance!(InDatabase);
 
 struct InDatabase(Database);
 
@@ -45,6 +49,16 @@ impl TestState for InDatabase {
         // The tables are there.
         drop(self.0.open());
         self.0.clear();
+    }
+}
+
+impl TestImported for InDatabase {
+    fn new() -> Option<InDatabase> {
+        TestState::new()
+    }
+
+    fn open(&self) -> Arc<dyn ImportedStore> {
+        Arc::new(self.0.open())
     }
 }
 

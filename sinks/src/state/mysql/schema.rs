@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("ledger", include_str!("../../../../sql/migrations/mysql/0001_ledger.sql")),
     ("windows", include_str!("../../../../sql/migrations/mysql/0002_windows.sql")),
     ("logs", include_str!("../../../../sql/migrations/mysql/0003_logs.sql")),
+    ("imported", include_str!("../../../../sql/migrations/mysql/0006_imported.sql")),
 ];
 
 /// How long migrating may take: a table of years is written anew in an hour.

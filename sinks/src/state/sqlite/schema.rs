@@ -9,6 +9,7 @@ pub(super) const TABLES: Schema = Schema {
         include_str!("../../../../sql/migrations/sqlite/0001_ledger.sql"),
         include_str!("../../../../sql/migrations/sqlite/0002_windows.sql"),
         include_str!("../../../../sql/migrations/sqlite/0003_logs.sql"),
+        include_str!("../../../../sql/migrations/sqlite/0005_imported.sql"),
     ],
 };
 
@@ -32,12 +33,12 @@ mod tests {
         for opened in [SqliteState::open(&path), SqliteState::open_read_only(&path)] {
             let refused = opened.err().unwrap();
             assert!(
-                matches!(refused, StoreError::SchemaVersion { found: 1, known: 3, .. }),
+                matches!(refused, StoreError::SchemaVersion { found: 1, known: 4, .. }),
                 "{refused}"
             );
         }
-        assert_eq!(SqliteState::migrate(&path).unwrap(), (1, 3));
-        assert_eq!(SqliteState::migrate(&path).unwrap(), (3, 3));
+        assert_eq!(SqliteState::migrate(&path).unwrap(), (1, 4));
+        assert_eq!(SqliteState::migrate(&path).unwrap(), (4, 4));
         SqliteState::open(&path).unwrap();
     }
 
