@@ -8,11 +8,14 @@ mod docs;
 mod error;
 mod frames;
 mod guard;
+mod headcounts;
 mod health;
+mod imported_minutes;
 mod metrics;
 mod openapi;
 mod page;
 mod params;
+mod prices;
 mod server;
 mod snapshots;
 mod sources;
@@ -83,7 +86,10 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(snapshots::nth_snapshot))
         .routes(routes!(snapshots::read_snapshot))
         .routes(routes!(snapshots::show_snapshot))
+        .routes(routes!(imported_minutes::list_imported_minutes))
+        .routes(routes!(prices::list_prices))
         .routes(routes!(openapi::read_openapi))
+        .merge(headcounts::routes())
         .merge(animov::routes())
         .merge(health())
 }

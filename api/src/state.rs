@@ -176,6 +176,15 @@ impl Api {
         self.off_the_loop(move || read(&*store)).await?.map_err(ApiError::Store)
     }
 
+    /// Reads or changes what was imported.
+    pub(crate) async fn imported<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn ImportedStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.0.parts.imported.clone().ok_or(ApiError::NoTables)?;
+        self.off_the_loop(move || call(&*store)).await?.map_err(ApiError::Store)
+    }
+
     /// Reads or changes the pictures that were kept.
     pub(crate) async fn snapshots<T: Send + 'static>(
         &self,

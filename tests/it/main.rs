@@ -8,6 +8,7 @@ mod animov_client;
 mod bad_input;
 mod commands;
 mod crash;
+mod imported;
 mod incidents;
 mod oracle;
 mod page;

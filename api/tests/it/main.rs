@@ -13,6 +13,7 @@ mod support;
 mod access;
 mod animov;
 mod frames;
+mod imported;
 mod limits;
 mod openapi;
 mod page;
