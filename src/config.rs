@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pipeline::config::PipelineConfig;
+use prices::config::PricesConfig;
 use producers::config::{CameraConfig, DetectorConfig, HerdConfig, ProducersConfig, PublishConfig};
 use schemas::commit::Shape;
 use schemas::metric::{MetricRules, Postures};
@@ -39,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     pub(crate) state: StateConfig,
     pub(crate) snapshots: SnapshotsConfig,
+    pub(crate) prices: PricesConfig,
     pub(crate) api: api::ApiConfig,
     pub(crate) detector: DetectorConfig,
     pub(crate) publish: PublishConfig,
@@ -226,6 +228,7 @@ impl Config {
             let secrets = KafkaSecrets::from_env(variable);
             faults.extend(self.log.kafka.faults(&secrets).iter().map(ToString::to_string));
         }
+        faults.extend(page_faults(&self.prices));
         match api::ApiToken::from_env() {
             Ok(token) => {
                 faults.extend(self.api.faults(token.as_ref()).iter().map(ToString::to_string));
@@ -260,6 +263,13 @@ fn metric_faults(rules: &MetricRules) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A page has one rhythm and one set of selectors.
+fn page_faults(prices: &PricesConfig) -> Vec<String> {
+    let pages = prices.page.iter().enumerate();
+    let twice = pages.filter(|(at, page)| prices.page[..*at].iter().any(|p| p.url == page.url));
+    twice.map(|(_, page)| format!("prices.page names {} twice", page.url)).collect()
 }
 
 /// Where somebody has chosen them, they must be there.

@@ -58,8 +58,8 @@ pub trait ImportedStore: Send + Sync {
     /// The store cannot be reached or read.
     fn quarters(&self, query: &QuartersQuery) -> Result<Vec<Quarter>, StoreError>;
 
-    /// Whether the caller may visit the page `url` now: nobody has begun to since
-    /// `every` before `now`. If it may, nobody else may for as long.
+    /// Whether the caller may visit the page `url` now: nobody has begun to within
+    /// `every` of `now`. If it may, nobody else may for as long.
     ///
     /// # Errors
     ///

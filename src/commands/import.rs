@@ -9,6 +9,7 @@ mod line;
 mod lines;
 mod ndjson;
 mod tally;
+mod web;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -57,6 +58,7 @@ pub(crate) struct Args {
 enum What {
     Counts(Counts),
     Csv(headcounts::Args),
+    Web(web::Args),
 }
 
 const ABOUT: &str = r#"Counts files of counts: how many animals of each class each frame showed.
@@ -128,6 +130,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
         What::Counts(counts) => run_counts(counts),
         What::Csv(args) => headcounts::run(args),
+        What::Web(args) => web::run(args),
     }
 }
 

@@ -34,7 +34,7 @@ fn is_key((key, _): (&str, &str)) -> bool {
 #[test]
 fn the_examples_comments_are_a_configuration_too() {
     let config: Config = toml::from_str(&example_with_everything()).unwrap();
-    assert_eq!((config.camera.len(), config.herd.len()), (1, 1));
+    assert_eq!((config.camera.len(), config.herd.len(), config.prices.page.len()), (1, 1, 1));
     assert!(config.detector.model.is_some());
 }
 
@@ -52,6 +52,8 @@ fn the_example_shows_every_option() {
         ("state.mysql", "[state.mysql]"),
         ("snapshots", "[snapshots]"),
         ("snapshots.mongo", "[snapshots.mongo]"),
+        ("prices", "[prices]"),
+        ("prices.page", "[[prices.page]]"),
         ("api", "[api]"),
         ("detector", "[detector]"),
         ("publish", "[publish]"),
@@ -142,6 +144,8 @@ fn a_wrong_value_is_refused_where_it_stands() {
         refused("[snapshots]\nkind = \"files\""),
         refused("[snapshots.mongo]\nurl = \"mongodb://goat:secret@10.0.0.5\""),
         refused("[state]\nkind = \"postgres\""),
+        refused("[[prices.page]]\nurl = \"file:///etc/passwd\""),
+        refused("[[prices.page]]\nurl = \"https://a.example\"\nrow = \"..\""),
         refused("[state.mysql]\nurl = \"mysql://animov:hunter2@db/animov\""),
         refused("[state.mysql]\nanswer_timeout = \"10ms\""),
     ];

@@ -1,4 +1,6 @@
-//! What others recorded: headcounts of files against pandas.
+//! What others recorded: headcounts of files against pandas, and pages of prices.
+
+mod web;
 
 use std::process::Command;
 

@@ -14,7 +14,8 @@ const DELETED_TOGETHER: u32 = 100;
 
 const CLAIM: &str = "
     INSERT INTO price_pages (url, tried_at_ms) VALUES (?1, ?2)
-    ON CONFLICT DO UPDATE SET tried_at_ms = excluded.tried_at_ms WHERE tried_at_ms <= ?3";
+    ON CONFLICT DO UPDATE SET tried_at_ms = excluded.tried_at_ms
+    WHERE tried_at_ms <= ?3 OR ?4 < tried_at_ms";
 
 const VISIT: &str = "
     INSERT INTO price_visits (url, taken_at_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING
@@ -50,7 +51,8 @@ pub(super) fn claim(
     every: Duration,
 ) -> rusqlite::Result<bool> {
     let mut claim = connection.prepare_cached(CLAIM)?;
-    Ok(claim.execute(params![url, now.get(), now.minus(every).get()])? == 1)
+    let (due, wrong) = (now.minus(every).get(), now.plus(every).get());
+    Ok(claim.execute(params![url, now.get(), due, wrong])? == 1)
 }
 
 pub(super) fn put(connection: &Connection, visit: &Visit) -> rusqlite::Result<()> {
