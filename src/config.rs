@@ -22,7 +22,9 @@ use schemas::metric::{MetricRules, Postures};
 use schemas::source::SourceId;
 use schemas::window::Calendar;
 use serde::{Deserialize, Deserializer};
-use sinks::config::{KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, StateConfig};
+use sinks::config::{
+    DatabaseConfig, KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, StateConfig,
+};
 
 pub(crate) use error::ConfigError;
 
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) state: StateConfig,
     pub(crate) snapshots: SnapshotsConfig,
     pub(crate) prices: PricesConfig,
+    pub(crate) database: DatabaseConfig,
     pub(crate) api: api::ApiConfig,
     pub(crate) detector: DetectorConfig,
     pub(crate) publish: PublishConfig,

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
 use prices::config::PageConfig;
 use prices::visit::Visitor;
 use producers::decode::{DecodeOptions, Decoder};
@@ -107,6 +108,10 @@ fn every_finding(
     tell(&Finding::new("log", log(config)))?;
     tell(&Finding::new("tables", state(config)))?;
     tell(&Finding::new("snapshots", snapshots(config)))?;
+    if let Some(connection) = config.database.connection() {
+        let about = format!("database {}", connection.url.place());
+        tell(&Finding::new(about, database(config)))?;
+    }
     for page in &config.prices.page {
         tell(&Finding::new(format!("prices of {}", page.url), prices(config, page)))?;
     }
@@ -177,6 +182,12 @@ fn snapshots(config: &Config) -> anyhow::Result<String> {
             Ok(format!("{at} answers and can be written"))
         }
     }
+}
+
+fn database(config: &Config) -> anyhow::Result<String> {
+    let database = parts::original_database(config)?.context("no host is configured")?;
+    let rows = output::grouped(database.rows_behind(None)?);
+    Ok(format!("an ANIMOV database, with {rows} minutes to import"))
 }
 
 fn prices(config: &Config, page: &PageConfig) -> anyhow::Result<String> {

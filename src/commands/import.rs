@@ -3,6 +3,7 @@
 
 mod columns;
 mod csv;
+mod database;
 mod file_log;
 mod headcounts;
 mod line;
@@ -59,6 +60,7 @@ enum What {
     Counts(Counts),
     Csv(headcounts::Args),
     Web(web::Args),
+    Database(database::Args),
 }
 
 const ABOUT: &str = r#"Counts files of counts: how many animals of each class each frame showed.
@@ -131,6 +133,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         What::Counts(counts) => run_counts(counts),
         What::Csv(args) => headcounts::run(args),
         What::Web(args) => web::run(args),
+        What::Database(args) => database::run(args),
     }
 }
 

@@ -35,6 +35,7 @@ fn is_key((key, _): (&str, &str)) -> bool {
 fn the_examples_comments_are_a_configuration_too() {
     let config: Config = toml::from_str(&example_with_everything()).unwrap();
     assert_eq!((config.camera.len(), config.herd.len(), config.prices.page.len()), (1, 1, 1));
+    assert!(config.database.host.is_some());
     assert!(config.detector.model.is_some());
 }
 
@@ -54,6 +55,7 @@ fn the_example_shows_every_option() {
         ("snapshots.mongo", "[snapshots.mongo]"),
         ("prices", "[prices]"),
         ("prices.page", "[[prices.page]]"),
+        ("database", "[database]"),
         ("api", "[api]"),
         ("detector", "[detector]"),
         ("publish", "[publish]"),
@@ -146,6 +148,8 @@ fn a_wrong_value_is_refused_where_it_stands() {
         refused("[state]\nkind = \"postgres\""),
         refused("[[prices.page]]\nurl = \"file:///etc/passwd\""),
         refused("[[prices.page]]\nurl = \"https://a.example\"\nrow = \"..\""),
+        refused("[database]\npassword = \"hunter2\""),
+        refused("[database]\ntype = \"postgresql\""),
         refused("[state.mysql]\nurl = \"mysql://animov:hunter2@db/animov\""),
         refused("[state.mysql]\nanswer_timeout = \"10ms\""),
     ];

@@ -6,8 +6,9 @@ use anyhow::{Context, bail};
 use prometheus::Registry;
 use schemas::commit::StateStore;
 use schemas::imported::ImportedStore;
-use sinks::config::{MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
+use sinks::config::{DATABASE_PASSWORD_ENV, MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
 use sinks::state::mysql::MySqlState;
+use sinks::state::mysql::original::OriginalDatabase;
 use sinks::state::sqlite::SqliteState;
 
 use super::{TWICE, make_parent, secret};
@@ -85,6 +86,17 @@ pub(crate) fn migrate_tables(config: &Config) -> anyhow::Result<(i64, i64)> {
         }
         StateKind::MySql => Ok(MySqlState::migrate(&config.state.mysql, password().as_ref())?),
     }
+}
+
+/// Reaches the original system's database, if one is configured.
+///
+/// # Errors
+///
+/// It cannot be reached, or is another.
+pub(crate) fn original_database(config: &Config) -> anyhow::Result<Option<OriginalDatabase>> {
+    let Some(connection) = config.database.connection() else { return Ok(None) };
+    let password = secret(DATABASE_PASSWORD_ENV).map(MySqlPassword::from);
+    Ok(Some(OriginalDatabase::open(&connection, password.as_ref())?))
 }
 
 fn password() -> Option<MySqlPassword> {

@@ -1,5 +1,7 @@
-//! What others recorded: headcounts of files against pandas, and pages of prices.
+//! What others recorded: headcounts of files against pandas, pages of prices, and
+//! the minutes of an existing ANIMOV database.
 
+mod original;
 mod web;
 
 use std::process::Command;

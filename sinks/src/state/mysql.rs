@@ -26,6 +26,7 @@ mod error;
 mod histogram;
 mod imported;
 mod logbook;
+pub mod original;
 mod read;
 mod row;
 mod schema;
