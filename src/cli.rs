@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     api, audit, camera, check, demo, detect, export, import, log, migrate, pipeline, replay, run,
-    simulate,
+    simulate, user,
 };
 use crate::exit;
 use crate::logging::LogFormat;
@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     Log(log::Args),
     Simulate(simulate::Args),
+    User(user::Args),
 }
 
 impl Command {

@@ -14,3 +14,4 @@ pub(crate) mod pipeline;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod simulate;
+pub(crate) mod user;

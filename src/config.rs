@@ -4,8 +4,8 @@
 //!
 //! - A value that cannot be is refused where it stands, with line and column;
 //!   rules between fields are all told at once.
-//! - No secret is in the file: the API's token and the passwords of cameras and
-//!   servers come from the environment.
+//! - No secret is in the file: the API's token, the secrets that sign tokens and the
+//!   passwords of cameras and servers come from the environment.
 //! - `animov.example.toml` shows every option with its default; a test keeps it
 //!   so.
 
@@ -232,13 +232,38 @@ impl Config {
             faults.extend(self.log.kafka.faults(&secrets).iter().map(ToString::to_string));
         }
         faults.extend(page_faults(&self.prices));
-        match api::ApiToken::from_env() {
-            Ok(token) => {
-                faults.extend(self.api.faults(token.as_ref()).iter().map(ToString::to_string));
-            }
-            Err(error) => faults.push(error.to_string()),
+        faults.extend(self.access_faults());
+        faults
+    }
+
+    fn access_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let token = api::ApiToken::from_env().unwrap_or_else(|error| {
+            faults.push(error.to_string());
+            None
+        });
+        let keys = api::Keys::load(&self.api.auth, variable).unwrap_or_else(|wrong| {
+            faults.extend(wrong.iter().map(ToString::to_string));
+            None
+        });
+        // Whoever meant to guard the site is told of that first.
+        if faults.is_empty() {
+            let rules = self.api.faults(token.as_ref(), keys.as_ref());
+            faults.extend(rules.iter().map(ToString::to_string));
         }
         faults
+    }
+
+    /// What signs the tokens of users, if the file or the environment names it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the keys.
+    pub(crate) fn keys(&self) -> anyhow::Result<Option<api::Keys>> {
+        api::Keys::load(&self.api.auth, variable).map_err(|faults| {
+            let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!(told.join("\n"))
+        })
     }
 }
 

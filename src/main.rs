@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 fn dispatch(command: &Command) -> anyhow::Result<Exit> {
     use crate::commands::{
         api, audit, camera, check, demo, detect, export, import, log, migrate, pipeline, replay,
-        run, simulate,
+        run, simulate, user,
     };
     match command {
         Command::Run(args) => run::run(args),
@@ -56,5 +56,6 @@ fn dispatch(command: &Command) -> anyhow::Result<Exit> {
         Command::Migrate(args) => migrate::run(args),
         Command::Log(args) => log::run(args),
         Command::Simulate(args) => simulate::run(args),
+        Command::User(args) => user::run(args),
     }
 }

@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         imported: None,
         snapshots: None,
         pictures: Arc::new(BlindPictures),
+        users: None,
         log: Arc::new(MemoryLog::default()),
         clock: Arc::new(SystemClock),
         site: Site { calendar: calendar.clone(), names, postures: Postures::default() },

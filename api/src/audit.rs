@@ -81,11 +81,12 @@ struct SourceItem {
     tag = "audit",
 )]
 pub(crate) async fn read_audit(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
 ) -> Result<Json<AuditAnswer>, ApiError> {
     params.end()?;
+    viewer.sees_all()?;
     let audit = api.read(|store| store.audit()).await?;
     let imbalances = audit.imbalances();
     let Audit { partitions, sources, parked } = audit;
@@ -181,10 +182,11 @@ struct ParkedItem {
     tag = "audit",
 )]
 pub(crate) async fn list_parked(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     mut params: Params,
 ) -> Result<Json<ParkedRecords>, ApiError> {
+    viewer.sees_all()?;
     let limit = params.take("limit", params::count(PARKED_MAX))?.unwrap_or(PARKED_DEFAULT);
     params.end()?;
     let parked = api.read(move |store| store.parked(limit)).await?;

@@ -1,126 +1,197 @@
-//! Who may ask.
+//! Who may ask, and for what.
 //!
 //! # Invariants
 //!
-//! - A [`Viewer`] or a [`Producer`] exists only for a request that was let in,
-//!   so a handler without either in its signature is public at a glance.
-//! - With a token configured, only its bearer gets one. Without one, the server
+//! - A [`Viewer`], [`Producer`], [`Operator`] or [`Admin`] exists only for a request
+//!   that was let in, so a handler without any of them in its signature is public at
+//!   a glance. A test walks over all routes.
+//! - With a token or keys configured, only a bearer gets one. Without, the server
 //!   listens on loopback alone (see [`crate::config`]), and
 //!   [`crate::guard::known_host`] has refused foreign names before.
-//! - The token itself is not kept, only its digest; comparing takes the same
-//!   time whatever was presented.
+//! - Who asks is found out once a request, by [`identify`], from the tables or from
+//!   what they said a moment ago: what somebody may do is never taken from a token.
+//! - Every handler that tells of sources asks [`Viewer::scope`] or [`Viewer::check`].
 
-use std::fmt;
+mod config;
+mod crypto;
+mod identity;
+mod keys;
+mod limit;
+mod log;
+mod login;
+mod logins;
+mod password;
+mod secret;
+mod token;
+
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use schemas::source::SourceId;
+use schemas::users::{LoginId, Scope, UserRole};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use config::{AuthConfig, KeyAlgorithm, KeyConfig};
+pub use crypto::NoRandomness;
+pub use identity::Peer;
+pub(crate) use identity::{Known, identify};
+pub use keys::{KeyFault, Keys, OLD_SECRET_ENV, SECRET_ENV};
+pub(crate) use logins::Logins;
+pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, PasswordFault, hash_password};
+pub use secret::new_ingest_token;
+pub use token::{ApiToken, InvalidToken, TOKEN_ENV};
 
 use crate::error::ApiError;
 use crate::state::Api;
 
-/// The environment variable that holds the token.
-pub const TOKEN_ENV: &str = "ANIMOV_API_TOKEN";
-
-/// Shortest token. It is not guessed in a lifetime even if it is only letters.
-const TOKEN_BYTES_MIN: usize = 16;
-
-/// What a client must present as `Authorization: Bearer …`.
+/// The users, for the routes.
 #[derive(Clone)]
-pub struct ApiToken {
-    digest: [u8; 32],
+pub struct Users {
+    pub store: Arc<dyn schemas::users::UserStore>,
+    /// What signs access tokens; without it nobody can log in, and only the tokens of
+    /// producers are known.
+    pub keys: Option<Keys>,
 }
 
-/// A text that cannot be a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{TOKEN_ENV} must be at least {TOKEN_BYTES_MIN} printable ASCII characters, without spaces at \
-     its ends; `openssl rand -hex 24` makes one"
-)]
-pub struct InvalidToken;
-
-impl ApiToken {
-    /// # Errors
-    ///
-    /// `text` is too short, or could not stand in a header.
-    pub fn new(text: &str) -> Result<ApiToken, InvalidToken> {
-        let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        if text.len() < TOKEN_BYTES_MIN || !printable || text.trim() != text {
-            return Err(InvalidToken);
-        }
-        Ok(ApiToken { digest: digest(text.as_bytes()) })
-    }
-
-    /// The token of [`TOKEN_ENV`]; none if that is not set, or empty.
-    ///
-    /// # Errors
-    ///
-    /// The variable is set to what cannot be a token.
-    pub fn from_env() -> Result<Option<ApiToken>, InvalidToken> {
-        match std::env::var_os(TOKEN_ENV) {
-            None => Ok(None),
-            Some(text) if text.is_empty() => Ok(None),
-            Some(text) => text.to_str().ok_or(InvalidToken).and_then(ApiToken::new).map(Some),
-        }
-    }
-
-    fn admits(&self, presented: &str) -> bool {
-        // Digests have one length, so not even the token's length shows in the time.
-        self.digest.ct_eq(&digest(presented.as_bytes())).into()
-    }
+/// Logging in and out, and what happened.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(login::give_token))
+        .routes(routes!(login::revoke))
+        .routes(routes!(login::tell_me))
+        .routes(routes!(log::list_entries))
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-impl fmt::Debug for ApiToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiToken(hidden)")
-    }
+/// Somebody who was let in.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The user's name, or that of a producer's token.
+    pub(crate) name: Arc<str>,
+    pub(crate) role: UserRole,
+    pub(crate) scope: Scope,
+    /// The login, if there was one.
+    login: Option<LoginId>,
 }
 
 /// Proof that the request may read.
-pub(crate) struct Viewer(());
+pub(crate) struct Viewer(Arc<Caller>);
+
+impl Viewer {
+    /// Whether the request may read of `source`.
+    ///
+    /// # Errors
+    ///
+    /// It is not one of the user's sources: the answer is the same whether there is
+    /// such a source or not.
+    pub(crate) fn check(&self, source: SourceId) -> Result<(), ApiError> {
+        check(&self.0, source)
+    }
+
+    /// Of which sources to tell, if `asked` is the one that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// It is not one of the user's sources.
+    pub(crate) fn scope(&self, asked: Option<SourceId>) -> Result<Scope, ApiError> {
+        let Some(asked) = asked else { return Ok(self.0.scope.clone()) };
+        self.check(asked)?;
+        Ok(Scope::Only([asked].into()))
+    }
+
+    /// Whether the request may read what cannot be told apart by source.
+    ///
+    /// # Errors
+    ///
+    /// The user has a list of sources.
+    pub(crate) fn sees_all(&self) -> Result<(), ApiError> {
+        match self.0.scope {
+            Scope::All => Ok(()),
+            Scope::Only(_) => Err(ApiError::NeedsAllSources),
+        }
+    }
+}
+
+/// Proof that the request may append frames, and that no foreign web page had a
+/// browser send it.
+pub(crate) struct Producer(Arc<Caller>);
+
+impl Producer {
+    /// Whether the request may append frames of each of `sources`.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not the caller's.
+    pub(crate) fn check(&self, sources: impl Iterator<Item = SourceId>) -> Result<(), ApiError> {
+        for source in sources {
+            check(&self.0, source)?;
+        }
+        Ok(())
+    }
+}
+
+/// Proof that the request may do what only an admin may.
+pub(crate) struct Admin(());
+
+fn check(caller: &Caller, source: SourceId) -> Result<(), ApiError> {
+    match caller.scope.admits(source) {
+        true => Ok(()),
+        false => Err(ApiError::NotYourSource(source)),
+    }
+}
+
+fn allowed(
+    parts: &Parts,
+    may: fn(UserRole) -> bool,
+    what: &'static str,
+) -> Result<Arc<Caller>, ApiError> {
+    let caller = identity::of(parts)?;
+    match may(caller.role) {
+        true => Ok(caller),
+        false => Err(ApiError::Forbidden { role: caller.role, what }),
+    }
+}
 
 impl FromRequestParts<Api> for Viewer {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Viewer, ApiError> {
-        let Some(token) = api.token() else { return Ok(Viewer(())) };
-        let Some(presented) = bearer(&parts.headers) else {
-            return Err(ApiError::Unauthenticated { presented: false });
-        };
-        match token.admits(presented) {
-            true => Ok(Viewer(())),
-            false => Err(ApiError::Unauthenticated { presented: true }),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Viewer, ApiError> {
+        allowed(parts, UserRole::reads, "read").map(Viewer)
     }
 }
-
-/// Proof that the request may append frames: that of a [`Viewer`], and that no
-/// foreign web page had a browser send it.
-pub(crate) struct Producer(());
 
 impl FromRequestParts<Api> for Producer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Producer, ApiError> {
-        let Viewer(()) = Viewer::from_request_parts(parts, api).await?;
-        if from_a_foreign_page(&parts.headers) {
-            return Err(ApiError::ForeignPage);
-        }
-        Ok(Producer(()))
+        let caller = allowed(parts, UserRole::appends, "append frames")?;
+        not_from_a_foreign_page(&parts.headers, api)?;
+        Ok(Producer(caller))
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+impl FromRequestParts<Api> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Admin, ApiError> {
+        let is_admin = |role| role == UserRole::Admin;
+        allowed(parts, is_admin, "read the log of logins and changes").map(|_| Admin(()))
+    }
+}
+
+/// # Errors
+///
+/// A browser says that a page of an origin which is not configured made the
+/// request.
+fn not_from_a_foreign_page(headers: &HeaderMap, _api: &Api) -> Result<(), ApiError> {
+    match from_a_foreign_page(headers) {
+        true => Err(ApiError::ForeignPage),
+        false => Ok(()),
+    }
 }
 
 /// Whether a browser says that a page of another origin made the request. Other
@@ -141,23 +212,4 @@ fn from_a_foreign_page(headers: &HeaderMap) -> bool {
 /// The authority of the `Host` header.
 pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
     headers.get(HOST)?.to_str().ok()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_long_printable_and_never_shown() {
-        for text in
-            ["", "short", "with\nnew line in it", " leading space here", "motdepassetrèslong"]
-        {
-            assert_eq!(ApiToken::new(text).err(), Some(InvalidToken), "{text:?}");
-        }
-        let token = ApiToken::new("correct horse battery").unwrap();
-        assert_eq!(format!("{token:?}"), "ApiToken(hidden)");
-        assert!(token.admits("correct horse battery"));
-        assert!(!token.admits("correct horse batterz"));
-        assert!(!token.admits(""));
-    }
 }

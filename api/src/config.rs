@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::auth::{ApiToken, TOKEN_ENV};
+use crate::auth::{ApiToken, AuthConfig, Keys, SECRET_ENV, TOKEN_ENV};
 
 /// Where the API listens and what it bears. Every field has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiConfig {
     /// Address and port. Any address but loopback needs a token in the
-    /// environment, see [`TOKEN_ENV`].
+    /// environment, see [`TOKEN_ENV`], or keys that sign the tokens of users.
     pub bind: SocketAddr,
 
     /// Names, beside this machine's own, under which browsers reach the API when
@@ -57,6 +57,9 @@ pub struct ApiConfig {
     /// How long open requests may take to end when the program stops.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
+
+    /// How people log in.
+    pub auth: AuthConfig,
 }
 
 /// A positive number, checked when the program is compiled.
@@ -79,6 +82,7 @@ impl Default for ApiConfig {
             requests_max: const { positive(128) },
             silent_after: Duration::from_secs(120),
             shutdown_grace: Duration::from_secs(10),
+            auth: AuthConfig::default(),
         }
     }
 }
@@ -87,8 +91,9 @@ impl Default for ApiConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigFault {
     #[error(
-        "api.bind is {bind}, which other machines can reach, and there is no token: set \
-         {TOKEN_ENV} to a secret of at least 16 characters, or bind to 127.0.0.1"
+        "api.bind is {bind}, which other machines can reach, and nobody is asked who he is: \
+         set {TOKEN_ENV} to a secret of at least 16 characters, let users log in with a secret of 32 \
+         or more in {SECRET_ENV} or an [[api.auth.key]], or bind to 127.0.0.1"
     )]
     OpenToTheNetwork { bind: SocketAddr },
 
@@ -99,13 +104,28 @@ pub enum ConfigFault {
         "api.hosts has {host:?}, which is no host name: write it as in a URL, without scheme and port"
     )]
     Host { host: String },
+
+    #[error("api.{setting} is zero: nothing would last so long")]
+    NothingLasts { setting: &'static str },
+
+    #[error("api.auth.refresh_ttl is shorter than api.auth.access_ttl: write it longer")]
+    LoginTooShort,
+
+    #[error("api.{setting} is empty: write a name that the tokens carry")]
+    Empty { setting: &'static str },
+
+    #[error("api.auth.key has the id {id:?}: an id is 1 to 64 letters, digits, `.`, `_` or `-`")]
+    KeyId { id: String },
+
+    #[error("api.auth.key has the id {id:?} twice: each key has its own")]
+    KeyTwice { id: String },
 }
 
 impl ApiConfig {
     /// Every rule between settings that is broken; empty when all is well.
-    pub fn faults(&self, token: Option<&ApiToken>) -> Vec<ConfigFault> {
-        let mut faults = Vec::new();
-        if token.is_none() && !self.bind.ip().is_loopback() {
+    pub fn faults(&self, token: Option<&ApiToken>, keys: Option<&Keys>) -> Vec<ConfigFault> {
+        let mut faults = self.auth.faults();
+        if token.is_none() && keys.is_none() && !self.bind.ip().is_loopback() {
             faults.push(ConfigFault::OpenToTheNetwork { bind: self.bind });
         }
         for (setting, time) in [
@@ -134,7 +154,7 @@ mod tests {
     #[test]
     fn an_empty_section_is_the_defaults() {
         assert_eq!(toml::from_str::<ApiConfig>("").unwrap(), ApiConfig::default());
-        assert_eq!(ApiConfig::default().faults(None), []);
+        assert_eq!(ApiConfig::default().faults(None, None), []);
     }
 
     #[test]
@@ -152,12 +172,12 @@ mod tests {
         for bind in ["0.0.0.0:8420", "[::]:8420", "192.168.1.7:8420"] {
             let bind = bind.parse().unwrap();
             let config = ApiConfig { bind, ..ApiConfig::default() };
-            assert_eq!(config.faults(None), [ConfigFault::OpenToTheNetwork { bind }]);
-            assert_eq!(config.faults(Some(&token)), []);
+            assert_eq!(config.faults(None, None), [ConfigFault::OpenToTheNetwork { bind }]);
+            assert_eq!(config.faults(Some(&token), None), []);
         }
         for bind in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:8420"] {
             let config = ApiConfig { bind: bind.parse().unwrap(), ..ApiConfig::default() };
-            assert_eq!(config.faults(None), [], "{bind}");
+            assert_eq!(config.faults(None, None), [], "{bind}");
         }
     }
 
@@ -169,9 +189,9 @@ mod tests {
             request_timeout: Duration::ZERO,
             ..ApiConfig::default()
         };
-        let told: Vec<_> = config.faults(None).iter().map(ToString::to_string).collect();
+        let told: Vec<_> = config.faults(None, None).iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        api.bind is 0.0.0.0:8420, which other machines can reach, and there is no token: set ANIMOV_API_TOKEN to a secret of at least 16 characters, or bind to 127.0.0.1
+        api.bind is 0.0.0.0:8420, which other machines can reach, and nobody is asked who he is: set ANIMOV_API_TOKEN to a secret of at least 16 characters, let users log in with a secret of 32 or more in ANIMOV_AUTH_SECRET or an [[api.auth.key]], or bind to 127.0.0.1
         api.request_timeout is zero: no request could ever end in time
         api.hosts has "https://farm.example", which is no host name: write it as in a URL, without scheme and port
         "#);

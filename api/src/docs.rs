@@ -36,11 +36,9 @@ pub(crate) fn routes() -> Router<Api> {
 fn file(name: &str, uri: &Uri) -> Response {
     match serve(name, Arc::clone(&SETTINGS)) {
         Ok(Some(file)) => {
-            let kind = HeaderValue::try_from(file.content_type);
-            let mut response = file.bytes.into_owned().into_response();
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_SECURITY_POLICY, POLICY);
-            headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+            let headers = [(CONTENT_TYPE, file.content_type)];
+            let mut response = (headers, file.bytes.into_owned()).into_response();
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
             response
         }
         Ok(None) => ApiError::NoSuchPath(uri.path().chars().take(200).collect()).into_response(),

@@ -13,6 +13,7 @@ use schemas::commit::StoreError;
 use schemas::imported::file::InvalidFile;
 use schemas::log::LogError;
 use schemas::source::SourceId;
+use schemas::users::UserRole;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,10 +62,48 @@ pub(crate) const FAULTS_MAX: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("{}", match presented {
-        true => "the bearer token is not the one this server was given",
-        false => "this server wants its token, as `Authorization: Bearer …`",
+        true => "the bearer token is none that this server takes, or no longer",
+        false => "this server wants a token, as `Authorization: Bearer …`; POST /v1/auth/token gives one",
     })]
     Unauthenticated { presented: bool },
+
+    #[error("the access token has expired; POST /v1/auth/token gives the next for a refresh token")]
+    TokenExpired,
+
+    #[error("the role {role} may not {what}")]
+    Forbidden { role: UserRole, what: &'static str },
+
+    #[error("source {0} is none of yours; GET /v1/auth/me lists those that are")]
+    NotYourSource(SourceId),
+
+    #[error("this cannot be told apart by source, so it is only for those who may see all")]
+    NeedsAllSources,
+
+    #[error("no user has that name and password, or the user is disabled")]
+    WrongLogin,
+
+    #[error("the refresh token is no longer good; log in again")]
+    RefreshRefused,
+
+    #[error("too many failed; try again in {seconds} s")]
+    TooManyTries { seconds: u64 },
+
+    #[error("the body is no login: {0}")]
+    BadLogin(String),
+
+    #[error(
+        "the body is {given}; a login is application/json or application/x-www-form-urlencoded"
+    )]
+    NotALogin { given: String },
+
+    #[error("nobody can log in to this server: it was given no keys that sign tokens")]
+    NoLogins,
+
+    #[error("a token could not be made")]
+    Unsigned,
+
+    #[error("the tables that know who may ask are away")]
+    UsersAway,
 
     #[error(
         "the host {given:?} is not one that this server answers to without a token; use \
@@ -159,6 +198,38 @@ impl ApiError {
             ApiError::Unauthenticated { .. } => {
                 (StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed")
             }
+            ApiError::TokenExpired => {
+                (StatusCode::UNAUTHORIZED, "token-expired", "The token has expired")
+            }
+            ApiError::Forbidden { .. } => {
+                (StatusCode::FORBIDDEN, "forbidden", "Not with this role")
+            }
+            ApiError::NotYourSource(_) => {
+                (StatusCode::FORBIDDEN, "not-your-source", "Not your source")
+            }
+            ApiError::NeedsAllSources => {
+                (StatusCode::FORBIDDEN, "needs-all-sources", "Only for those who may see all")
+            }
+            ApiError::WrongLogin => {
+                (StatusCode::UNAUTHORIZED, "wrong-login", "Not that name and password")
+            }
+            ApiError::RefreshRefused => {
+                (StatusCode::UNAUTHORIZED, "refresh-refused", "Log in again")
+            }
+            ApiError::TooManyTries { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too-many-tries", "Too many failed")
+            }
+            ApiError::BadLogin(_) => (StatusCode::BAD_REQUEST, "bad-login", "Not a login"),
+            ApiError::NotALogin { .. } => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type", "Not a form of logins")
+            }
+            ApiError::NoLogins => (StatusCode::NOT_FOUND, "no-logins", "Nobody logs in here"),
+            ApiError::Unsigned => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "broken", "Something broke inside")
+            }
+            ApiError::UsersAway => {
+                (StatusCode::SERVICE_UNAVAILABLE, "tables-away", "The tables are away")
+            }
             ApiError::UnknownHost { .. } => {
                 (StatusCode::MISDIRECTED_REQUEST, "unknown-host", "Not the name of this server")
             }
@@ -233,6 +304,8 @@ impl ApiError {
     fn retry_after(&self) -> Option<HeaderValue> {
         let seconds = match self {
             ApiError::Busy => 1,
+            ApiError::TooManyTries { seconds } => *seconds,
+            ApiError::UsersAway => 5,
             ApiError::Store(error) if error.may_succeed_later() => 5,
             ApiError::Log { error } if error.may_succeed_later() => 5,
             ApiError::TooSlow { .. } => 5,
@@ -266,7 +339,7 @@ impl IntoResponse for ApiError {
         let away = matches!(&self, ApiError::Store(error) if error.may_succeed_later());
         let challenge = match self {
             ApiError::Unauthenticated { presented: false } => Some(r#"Bearer realm="animov""#),
-            ApiError::Unauthenticated { presented: true } => {
+            ApiError::Unauthenticated { presented: true } | ApiError::TokenExpired => {
                 Some(r#"Bearer realm="animov", error="invalid_token""#)
             }
             _ => None,

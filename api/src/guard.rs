@@ -19,11 +19,11 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
      img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// Refuses, where there is no token, a request for a name that is not ours: a
+/// Refuses, where nobody is asked for a token, a request for a name that is not ours: a
 /// web page that points its own name at 127.0.0.1 (DNS rebinding) would
 /// otherwise read everything.
 pub(crate) async fn known_host(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if api.token().is_some() {
+    if api.is_guarded() {
         return next.run(request).await;
     }
     // A request line may name a host as well; then that is the one that counts.

@@ -125,13 +125,14 @@ pub(crate) struct QuarterItem {
     tag = "headcounts",
 )]
 pub(crate) async fn list_quarters(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (part, limit) = asked(params, &api.site().calendar)?;
     let source = part.source;
+    viewer.check(source)?;
     let (mut items, rows_refused) = match part.origin.table() {
         Some(table) => of_files(&api, part, table, limit).await?,
         None => (of_camera(&api, part, limit).await?, None),
@@ -325,7 +326,7 @@ impl FileItem {
     tag = "headcounts",
 )]
 pub(crate) async fn list_files(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     mut params: Params,
     headers: HeaderMap,
@@ -336,7 +337,7 @@ pub(crate) async fn list_files(
         text.parse().map_err(|_| "it must be the next_cursor of an earlier answer".to_owned())
     })?;
     params.end()?;
-    let query = FilesQuery { source, before, limit };
+    let query = FilesQuery { scope: viewer.scope(source)?, before, limit };
     let files = api.imported(move |store| store.headcount_files(&query)).await?;
     let full = u32::try_from(files.len()).is_ok_and(|files| limit <= files);
     let next_cursor = files.last().filter(|_| full).map(|file| file.number.to_string());

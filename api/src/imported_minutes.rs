@@ -149,13 +149,14 @@ impl ImportedMinuteItem {
     tag = "windows",
 )]
 pub(crate) async fn list_imported_minutes(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path(source): Path<String>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let source = params::source(&source)?;
+    viewer.check(source)?;
     let asked = asked(&api, source, params)?;
     // One more than asked for tells whether there is a next page.
     let query = MinutesQuery { limit: asked.limit + 1, ..asked };

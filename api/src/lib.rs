@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod album;
 mod animov;
 mod audit;
 mod auth;
+mod body;
 mod config;
 mod docs;
 mod error;
@@ -31,7 +33,11 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use crate::auth::{ApiToken, InvalidToken, TOKEN_ENV};
+pub use crate::auth::{
+    ApiToken, AuthConfig, InvalidToken, KeyAlgorithm, KeyConfig, KeyFault, Keys, NoRandomness,
+    OLD_SECRET_ENV, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, PasswordFault, Peer, SECRET_ENV,
+    TOKEN_ENV, Users, hash_password, new_ingest_token,
+};
 pub use crate::config::{ApiConfig, ConfigFault};
 pub use crate::openapi::openapi_json;
 pub use crate::server::{Server, StartError};
@@ -42,8 +48,9 @@ use crate::state::Api;
 /// Every route over `parts`, ready to be served.
 ///
 /// [`Server`] is what a program wants: it also refuses an open address without
-/// a token and bounds the connections. Without a `token` the routes answer only
-/// requests whose `Host` is this machine, or one of `config.hosts`.
+/// a token or keys and bounds the connections. Without a `token` and without the keys
+/// of `parts.users` the routes answer only requests whose `Host` is this machine, or one
+/// of `config.hosts`.
 ///
 /// # Errors
 ///
@@ -66,6 +73,7 @@ pub fn router(
         .method_not_allowed_fallback(guard::method_not_allowed)
         .layer(DefaultBodyLimit::max(config.body_bytes_max.get()))
         .layer(from_fn_with_state(api.clone(), stale::bridge))
+        .layer(from_fn_with_state(api.clone(), auth::identify))
         .layer(from_fn_with_state(api.clone(), guard::in_time))
         .layer(from_fn_with_state(api.clone(), guard::known_host))
         .layer(from_fn(guard::safe_headers))
@@ -89,6 +97,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(imported_minutes::list_imported_minutes))
         .routes(routes!(prices::list_prices))
         .routes(routes!(openapi::read_openapi))
+        .merge(auth::routes())
         .merge(headcounts::routes())
         .merge(animov::routes())
         .merge(health())

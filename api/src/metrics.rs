@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::state::Api;
 
 pub(crate) struct Metrics {
+    pub(crate) logins: IntCounterVec,
     requests: IntCounterVec,
     seconds: HistogramVec,
     in_flight: IntGauge,
@@ -44,6 +45,10 @@ impl Metrics {
                 "animov_api_requests_in_flight",
                 "Requests that are being answered.",
             )?,
+            logins: IntCounterVec::new(
+                Opts::new("animov_api_logins_total", "Logins with a password, by outcome."),
+                &["outcome"],
+            )?,
             frames_appended: IntCounter::new(
                 "animov_api_frames_appended_total",
                 "Frames that the log took from requests.",
@@ -52,6 +57,7 @@ impl Metrics {
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.logins.clone()))?;
         registry.register(Box::new(metrics.frames_appended.clone()))?;
         Ok(metrics)
     }

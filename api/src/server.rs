@@ -14,14 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::auth::ApiToken;
+use crate::auth::{ApiToken, Peer};
 use crate::config::{ApiConfig, ConfigFault};
 use crate::state::Parts;
 
@@ -58,7 +61,8 @@ impl Server {
         token: Option<ApiToken>,
         parts: Parts,
     ) -> Result<Server, StartError> {
-        let faults = config.faults(token.as_ref());
+        let faults = config
+            .faults(token.as_ref(), parts.users.as_ref().and_then(|users| users.keys.as_ref()));
         if !faults.is_empty() {
             return Err(StartError::Config(faults));
         }
@@ -89,13 +93,16 @@ impl Server {
                 let place = Arc::clone(&places).acquire_owned().await.ok()?;
                 Some((place, accept(&listener).await))
             };
-            let (place, stream) = tokio::select! {
+            let (place, (stream, from)) = tokio::select! {
                 Some(accepted) = accepted => accepted,
                 () = &mut shutdown => break,
             };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
-            let service = TowerToHyperService::new(router.clone());
+            let service = Addressed {
+                from: Peer(from.ip()),
+                routes: TowerToHyperService::new(router.clone()),
+            };
             let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -112,18 +119,36 @@ impl Server {
     }
 }
 
+/// The routes for one connection: each request knows where it is from.
+#[derive(Clone)]
+struct Addressed {
+    from: Peer,
+    routes: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for Addressed {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.from);
+        self.routes.call(request)
+    }
+}
+
 /// The next connection.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     /// Long enough for a connection to close, short enough for nobody to notice.
     const PAUSE: Duration = Duration::from_millis(100);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 // Answers are small and whole; waiting to fill a packet only delays them.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "connection without TCP_NODELAY");
                 }
-                return stream;
+                return (stream, from);
             }
             // Out of file descriptors, or a connection that was gone before it
             // was taken: neither is a reason to stop.

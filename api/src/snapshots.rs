@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::album;
 use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
 use crate::page::Order;
@@ -137,14 +138,18 @@ impl SnapshotItem {
     tag = "snapshots",
 )]
 pub(crate) async fn list_snapshots(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = asked(&api, params)?;
-    let (total, found) =
-        api.snapshots(move |store| Ok((store.count(query.source)?, store.find(&query)?))).await?;
+    let scope = viewer.scope(query.source)?;
+    let (total, found) = api
+        .snapshots(move |store| {
+            Ok((album::count(store, &scope)?, album::find(store, &scope, &query)?))
+        })
+        .await?;
     let full = u32::try_from(found.len()).is_ok_and(|len| query.limit <= len);
     let next_skip = full.then(|| query.skip.saturating_add(u64::from(query.limit)));
     let items = found.into_iter().map(SnapshotItem::of).collect();
@@ -196,7 +201,7 @@ fn asked(api: &Api, mut params: Params) -> Result<SnapshotQuery, ApiError> {
     tag = "snapshots",
 )]
 pub(crate) async fn nth_snapshot(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path(n): Path<String>,
     mut params: Params,
@@ -206,7 +211,8 @@ pub(crate) async fn nth_snapshot(
     params.end()?;
     let place: u64 =
         n.parse().map_err(|_| params::bad("n", &n, "it is a whole number from 0".to_owned()))?;
-    let found = api.snapshots(move |store| store.nth(source, place)).await?;
+    let scope = viewer.scope(source)?;
+    let found = api.snapshots(move |store| album::nth(store, &scope, place)).await?;
     let record = found.ok_or(ApiError::NoSuchSnapshot(n))?;
     Ok(tagged::json(&headers, &SnapshotItem::of(record)))
 }
@@ -233,12 +239,12 @@ pub(crate) async fn nth_snapshot(
     tag = "snapshots",
 )]
 pub(crate) async fn read_snapshot(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path(place): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let snapshot = snapshot(&api, &place).await?;
+    let snapshot = snapshot(&api, &viewer, &place).await?;
     Ok(tagged::json(&headers, &SnapshotItem::of(Record::Snapshot(snapshot))))
 }
 
@@ -268,7 +274,7 @@ pub(crate) async fn read_snapshot(
     tag = "snapshots",
 )]
 pub(crate) async fn show_snapshot(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path(place): Path<(String, String, String)>,
     mut params: Params,
@@ -277,7 +283,7 @@ pub(crate) async fn show_snapshot(
     let boxes = params
         .take("boxes", |text| text.parse::<bool>().map_err(|_| "it is true or false".to_owned()))?;
     params.end()?;
-    let Snapshot { id, image, detections, .. } = snapshot(&api, &place).await?;
+    let Snapshot { id, image, detections, .. } = snapshot(&api, &viewer, &place).await?;
     let image = image.ok_or_else(|| ApiError::NoSuchSnapshot(format!("{id} with a picture")))?;
     let bytes = match boxes {
         Some(true) => drawn(&api, image, detections).await?,
@@ -301,11 +307,13 @@ async fn drawn(api: &Api, image: Jpeg, found: Vec<Detection>) -> Result<Vec<u8>,
 /// The record of the frame that a path names.
 async fn snapshot(
     api: &Api,
+    viewer: &Viewer,
     (source, session, seq): &(String, String, String),
 ) -> Result<Snapshot, ApiError> {
     let named = format!("{source}/{session}/{seq}");
     // What is no frame's name has no record either.
     let Ok(id) = named.parse::<FrameId>() else { return Err(ApiError::NoSuchSnapshot(named)) };
+    viewer.check(id.source)?;
     match api.snapshots(move |store| store.get(&id)).await? {
         Some(Record::Snapshot(snapshot)) => Ok(snapshot),
         _ => Err(ApiError::NoSuchSnapshot(named)),

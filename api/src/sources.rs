@@ -68,7 +68,7 @@ pub(crate) struct Source {
     tag = "sources",
 )]
 pub(crate) async fn list_sources(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
@@ -76,7 +76,9 @@ pub(crate) async fn list_sources(
     params.end()?;
     let known = api.read(|store| store.sources()).await?;
     let now = api.clock().now();
-    let items = known.into_iter().map(|summary| told(&api, summary, now)).collect();
+    let scope = viewer.scope(None)?;
+    let known = known.into_iter().filter(|known| scope.admits(known.state.source));
+    let items = known.map(|summary| told(&api, summary, now)).collect();
     Ok(tagged::json(&headers, &Sources { items }))
 }
 

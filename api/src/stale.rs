@@ -1,11 +1,15 @@
-//! What was answered last, for as long as the tables are away.
+//! What was answered last: for as long as the tables are away, and for as long as
+//! nothing changed.
 //!
 //! # Invariants
 //!
 //! - An answer from here says so, and how old it is: header [`STALE`], seconds.
-//! - Only an answer to the very same path and query is given again, and only
+//! - Only an answer to the very same path and query is given again, to somebody who
+//!   may see the same sources, and only
 //!   where the handler itself found the tables away: whoever may not ask is
 //!   refused before that.
+//! - An answer that is given because nothing changed was made from the very state
+//!   of its source that the tables hold now.
 //! - Only what has a tag is kept: rows. The ledger's proof is never given from
 //!   memory.
 //! - At most [`ANSWERS_MAX`] answers and [`BYTES_MAX`] bytes are kept; the oldest
@@ -14,15 +18,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use schemas::commit::SourceState;
 use schemas::time::UnixMillis;
 
+use crate::auth::Known;
 use crate::state::Api;
-use crate::tagged::{Answered, tagged};
+use crate::tagged::Answered;
 
 /// Seconds since the tables answered this.
 pub(crate) const STALE: HeaderName = HeaderName::from_static("animov-stale");
@@ -37,7 +42,11 @@ const BYTES_MAX: usize = 32 << 20;
 #[derive(Clone, Copy)]
 pub(crate) struct TablesAway;
 
-/// Answers by path and query.
+/// Under what an answer is kept: goes with the request to its handler.
+#[derive(Clone)]
+pub(crate) struct Address(String);
+
+/// Answers by address.
 #[derive(Default)]
 pub(crate) struct Answers(Mutex<Kept>);
 
@@ -53,7 +62,7 @@ impl Answers {
     fn keep(&self, address: String, at: UnixMillis, answered: Answered) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.forget(&address);
-        kept.bytes += weight(&address, &answered.body);
+        kept.bytes += weight(&address, &answered);
         kept.order.push_back(address.clone());
         kept.by_address.insert(address, (at, answered));
         while ANSWERS_MAX < kept.order.len() || BYTES_MAX < kept.bytes {
@@ -66,30 +75,41 @@ impl Answers {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.by_address.get(address).cloned()
     }
+
+    /// The answer at `address`, if it was made from `source` as it is now.
+    pub(crate) fn unchanged(&self, address: &Address, source: &SourceState) -> Option<Answered> {
+        let (_, answered) = self.last(&address.0)?;
+        answered.holds_for(source).then_some(answered)
+    }
 }
 
 impl Kept {
     fn forget(&mut self, address: &str) {
         if let Some((_, answered)) = self.by_address.remove(address) {
-            self.bytes -= weight(address, &answered.body);
+            self.bytes -= weight(address, &answered);
             self.order.retain(|known| known != address);
         }
     }
 }
 
-fn weight(address: &str, body: &Bytes) -> usize {
-    2 * address.len() + body.len()
+fn weight(address: &str, answered: &Answered) -> usize {
+    2 * address.len() + answered.bytes()
 }
 
 /// Keeps what the tables answer, and gives it again while they are away.
-pub(crate) async fn bridge(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(crate) async fn bridge(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // What the page is made of needs no tables.
     let from_tables = path.starts_with("/v1/") || !path.contains('.') && path != "/";
     if request.method() != Method::GET || !from_tables {
         return next.run(request).await;
     }
-    let address = request.uri().to_string();
+    // What one may see another may not: an answer is kept for those who see the same.
+    let address = match request.extensions().get::<Known>() {
+        Some(Known(scope)) => format!("{scope} {}", request.uri()),
+        None => request.uri().to_string(),
+    };
+    request.extensions_mut().insert(Address(address.clone()));
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
     if let Some(answered) = response.extensions_mut().remove::<Answered>() {
@@ -99,10 +119,12 @@ pub(crate) async fn bridge(State(api): State<Api>, request: Request, next: Next)
     if response.extensions().get::<TablesAway>().is_none() {
         return response;
     }
-    let Some((at, Answered { content_type, body })) = api.answers().last(&address) else {
+    let Some((at, answered)) = api.answers().last(&address) else {
         return response;
     };
-    let mut response = tagged(&headers, content_type, body);
+    let mut response = answered.respond(&headers);
+    // It is as old as it was.
+    response.extensions_mut().remove::<Answered>();
     let age = api.clock().now().since(at).as_secs();
     response.headers_mut().insert(STALE, HeaderValue::from(age));
     response
@@ -113,7 +135,7 @@ mod tests {
     use super::*;
 
     fn answered(length: usize) -> Answered {
-        Answered { content_type: "application/json", body: vec![0; length].into() }
+        Answered::new("application/json", vec![0; length])
     }
 
     #[test]

@@ -20,10 +20,11 @@ use schemas::picture::Pictures;
 use schemas::snapshot::SnapshotStore;
 use schemas::source::SourceId;
 use schemas::time::Clock;
+use schemas::users::UserStore;
 use schemas::window::Calendar;
 use tokio::sync::Semaphore;
 
-use crate::auth::ApiToken;
+use crate::auth::{ApiToken, Keys, Logins, Users};
 use crate::config::ApiConfig;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub snapshots: Option<Arc<dyn SnapshotStore>>,
     /// Who looks at the pixels of pictures.
     pub pictures: Arc<dyn Pictures>,
+    /// Who may ask; with the tables, or not at all.
+    pub users: Option<Users>,
     /// The log that frames are appended to.
     pub log: Arc<dyn FrameLog>,
     pub clock: Arc<dyn Clock>,
@@ -88,6 +91,7 @@ struct Shared {
     parts: Parts,
     config: ApiConfig,
     token: Option<ApiToken>,
+    logins: Logins,
     metrics: Metrics,
     schemas: Arc<Schemas>,
     calls: Arc<Semaphore>,
@@ -105,12 +109,13 @@ impl Api {
         let calls = Arc::new(Semaphore::new(config.calls_max.get()));
         let requests = Semaphore::new(config.requests_max.get());
         let config = config.clone();
-        let answers = Answers::default();
+        let (answers, logins) = (Answers::default(), Logins::new(&config.auth));
         let schemas = Arc::new(Schemas::builtin());
         Ok(Api(Arc::new(Shared {
             parts,
             config,
             token,
+            logins,
             metrics,
             schemas,
             calls,
@@ -125,6 +130,21 @@ impl Api {
 
     pub(crate) fn token(&self) -> Option<&ApiToken> {
         self.0.token.as_ref()
+    }
+
+    /// What signs access tokens, if people can log in.
+    pub(crate) fn keys(&self) -> Option<&Keys> {
+        self.0.parts.users.as_ref()?.keys.as_ref()
+    }
+
+    /// Whether only those are answered who present something.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.token().is_some() || self.keys().is_some()
+    }
+
+    /// What is known of logins.
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.0.logins
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -191,6 +211,16 @@ impl Api {
         call: impl FnOnce(&dyn SnapshotStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let store = self.0.parts.snapshots.clone().ok_or(ApiError::NoTables)?;
+        self.off_the_loop(move || call(&*store)).await?.map_err(ApiError::Store)
+    }
+
+    /// Asks or changes the tables of users.
+    pub(crate) async fn users<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn UserStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let users = self.0.parts.users.as_ref().ok_or(ApiError::NoTables)?;
+        let store = Arc::clone(&users.store);
         self.off_the_loop(move || call(&*store)).await?.map_err(ApiError::Store)
     }
 

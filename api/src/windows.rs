@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -19,11 +20,13 @@ use crate::error::{ApiError, Problem};
 use crate::page::{Cursor, Order};
 use crate::params::{self, Params};
 use crate::sources;
+use crate::stale::Address;
 use crate::state::Api;
-use crate::tagged;
+use crate::tagged::{self, Answered};
 
-/// Most windows in one answer.
-const LIMIT_MAX: u32 = 1000;
+/// Most windows in one answer: the minutes of a civil day, also where it has 25
+/// hours.
+const LIMIT_MAX: u32 = 1500;
 
 /// Windows in one answer if the client does not say.
 const LIMIT_DEFAULT: u32 = 100;
@@ -113,7 +116,7 @@ pub(crate) struct MetricStatistics {
         ("metric" = Option<String>, Query, example = "lying",
          description = "Only this metric; without it, all that the window has rows of."),
         ("order" = inline(Option<Order>), Query, description = "Which window comes first; newest if not given."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000,
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1500,
          description = "Windows in one answer; 100 if not given."),
         ("cursor" = Option<String>, Query,
          description = "The next_cursor of an earlier answer. It stands for from, to and order."),
@@ -133,16 +136,22 @@ pub(crate) struct MetricStatistics {
     tag = "windows",
 )]
 pub(crate) async fn list_windows(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     Path((source, size)): Path<(String, String)>,
+    address: Option<Extension<Address>>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (source, size) = (params::source(&source)?, params::size(&size)?);
+    viewer.check(source)?;
     let Asked { part, metric, limit } = asked(source, size, params, &api.site().calendar)?;
-    if api.read(move |store| store.source(source)).await?.is_none() {
+    let Some(known) = api.read(move |store| store.source(source)).await? else {
         return Err(ApiError::NoSuchSource(source));
+    };
+    let unchanged = address.and_then(|Extension(at)| api.answers().unchanged(&at, &known));
+    if let Some(answered) = unchanged {
+        return Ok(answered.respond(&headers));
     }
     if let Some(metric) = &metric {
         sources::check_metric(&api, source, metric).await?;
@@ -157,8 +166,12 @@ pub(crate) async fn list_windows(
         limit: limit + 1,
         newest_first: part.order == Order::Newest,
     };
-    let answer = api.read(move |store| Ok(page(store.series(&query)?, part, limit))).await?;
-    Ok(tagged::json(&headers, &answer))
+    let answer = move |windows| Answered::json(&page(windows, part, limit));
+    let answered = api.read(move |store| Ok(answer(store.series(&query)?))).await?;
+    Ok(match answered {
+        Ok(answered) => answered.made_from(known).respond(&headers),
+        Err(error) => tagged::unwritable(&error),
+    })
 }
 
 /// The sizes by name, for the document.

@@ -7,6 +7,7 @@
 mod import;
 mod measure;
 mod plain;
+mod reading;
 mod replay;
 mod servers;
 mod video;
@@ -49,6 +50,9 @@ fn main() -> io::Result<()> {
     }
     if wanted("import") {
         figures.extend(import::figures()?);
+    }
+    if wanted("reading") {
+        figures.extend(reading::figures()?);
     }
     if wanted("servers") {
         figures.extend(servers::figures()?);

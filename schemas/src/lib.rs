@@ -14,4 +14,5 @@ pub mod source;
 pub mod stats;
 pub mod stop;
 pub mod time;
+pub mod users;
 pub mod window;

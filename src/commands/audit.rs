@@ -39,7 +39,7 @@ pub(crate) struct Args {
 /// The tables cannot be read.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = args.place.load()?;
-    let audit = parts::tables_to_read(&config)?.audit()?;
+    let audit = parts::tables_to_read(&config)?.state.audit()?;
     let imbalances = audit.imbalances();
     let mut out = output::open(None)?;
     let written = match args.json {

@@ -96,7 +96,7 @@ enum Format {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let What::Windows(windows) = &args.what;
     let config = windows.place.load()?;
-    let store = parts::tables_to_read(&config)?;
+    let store = parts::tables_to_read(&config)?.state;
     let mut writer = Writer::new(windows.format, output::open(windows.output.as_deref())?);
     write(&*store, windows, &mut writer)?;
     Ok(Exit::Ok)

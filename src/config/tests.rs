@@ -57,6 +57,8 @@ fn the_example_shows_every_option() {
         ("prices.page", "[[prices.page]]"),
         ("database", "[database]"),
         ("api", "[api]"),
+        ("api.auth", "[api.auth]"),
+        ("api.auth.key", "[[api.auth.key]]"),
         ("detector", "[detector]"),
         ("publish", "[publish]"),
         ("publish.spool", "[publish.spool]"),

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use prometheus::Registry;
 use schemas::commit::StateStore;
 use schemas::imported::ImportedStore;
+use schemas::users::UserStore;
 use sinks::config::{DATABASE_PASSWORD_ENV, MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
 use sinks::state::mysql::MySqlState;
 use sinks::state::mysql::original::OriginalDatabase;
@@ -14,16 +15,21 @@ use sinks::state::sqlite::SqliteState;
 use super::{TWICE, make_parent, secret};
 use crate::config::Config;
 
-/// The tables, as each of those who use them knows them.
+/// The tables, by what is asked of them.
 pub(crate) struct Tables {
     pub(crate) state: Arc<dyn StateStore>,
+    pub(crate) users: Arc<dyn UserStore>,
     pub(crate) imported: Arc<dyn ImportedStore>,
 }
 
 impl Tables {
-    fn of<T: StateStore + ImportedStore + 'static>(tables: T) -> Tables {
+    fn of<T: StateStore + UserStore + ImportedStore + 'static>(tables: T) -> Tables {
         let tables = Arc::new(tables);
-        Tables { state: Arc::<T>::clone(&tables), imported: tables }
+        Tables {
+            state: Arc::<T>::clone(&tables),
+            users: Arc::<T>::clone(&tables),
+            imported: tables,
+        }
     }
 }
 
@@ -53,7 +59,7 @@ pub(crate) fn tables(config: &Config, registry: &Registry) -> anyhow::Result<Tab
 /// # Errors
 ///
 /// There are none, or they cannot be read.
-pub(crate) fn tables_to_read(config: &Config) -> anyhow::Result<Arc<dyn StateStore>> {
+pub(crate) fn tables_to_read(config: &Config) -> anyhow::Result<Tables> {
     match config.state.kind {
         StateKind::Sqlite => {
             let path = &config.state.path;
@@ -64,11 +70,11 @@ pub(crate) fn tables_to_read(config: &Config) -> anyhow::Result<Arc<dyn StateSto
                     path.display()
                 );
             }
-            Ok(Arc::new(SqliteState::open_read_only(path)?))
+            Ok(Tables::of(SqliteState::open_read_only(path)?))
         }
         StateKind::MySql => {
             let state = MySqlState::open_read_only(&config.state.mysql, password().as_ref())?;
-            Ok(Arc::new(state))
+            Ok(Tables::of(state))
         }
     }
 }

@@ -150,6 +150,7 @@ impl Running {
             true => Some(parts::tables(config, &registry)?),
             false => None,
         };
+        let users = tables.as_ref().map(|tables| Arc::clone(&tables.users));
         let (store, imported) = tables.map(|tables| (tables.state, tables.imported)).unzip();
         if let Some(store) = &store {
             store.shape(&config.shape())?;
@@ -168,6 +169,7 @@ impl Running {
         // The address first: if it is taken, nothing has begun yet.
         let shared = server::Shared {
             store: store.clone(),
+            users,
             imported: imported.clone(),
             snapshots: snapshots.as_ref().map(|opened| Arc::clone(&opened.store)),
             log: frames,

@@ -7,7 +7,9 @@
 mod animov_client;
 mod bad_input;
 mod commands;
+mod contract;
 mod crash;
+mod golden;
 mod imported;
 mod incidents;
 mod oracle;

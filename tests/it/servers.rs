@@ -43,6 +43,11 @@ impl Servers {
         &self.name
     }
 
+    /// The database's URL.
+    pub(crate) fn database(&self) -> String {
+        format!("{}/{}", self.mysql.trim_end_matches('/'), self.name)
+    }
+
     fn sql(&self, statement: &str) {
         let (user, at) = self.mysql.trim_start_matches("mysql://").split_once('@').unwrap();
         let (host, port) = at.trim_end_matches('/').rsplit_once(':').unwrap();

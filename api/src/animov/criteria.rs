@@ -7,9 +7,11 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 use schemas::window::Calendar;
 use utoipa::IntoParams;
 
+use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::{self, Params};
 
@@ -51,7 +53,7 @@ pub(super) struct DescribedSource {
 /// Which records of time are asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Criteria {
-    pub(super) source: Option<SourceId>,
+    pub(super) scope: Scope,
     /// At this moment or later.
     pub(super) from: UnixMillis,
     /// Before this moment.
@@ -66,10 +68,11 @@ impl Criteria {
     /// limit, and is it if nobody says.
     pub(super) fn take(
         params: &mut Params,
+        viewer: &Viewer,
         calendar: &Calendar,
         max: u32,
     ) -> Result<Criteria, ApiError> {
-        let source = source(params)?;
+        let scope = scope(params, viewer)?;
         let given = |text: &str| moment(calendar, text).map(|moment| (moment, text.to_owned()));
         let from = params.take("from", given)?;
         let to = params.take("to", given)?;
@@ -84,7 +87,7 @@ impl Criteria {
         // Whoever names no beginning wants what happened last.
         let first = if from.is_some() { Cursor::First } else { Cursor::Last };
         Ok(Criteria {
-            source,
+            scope,
             from: from.map_or(UnixMillis::MIN, |(from, _)| from),
             to: to.map_or(UnixMillis::MAX, |(to, _)| to),
             limit,
@@ -93,11 +96,12 @@ impl Criteria {
     }
 }
 
-/// The camera that is asked for, if it is one.
-pub(super) fn source(params: &mut Params) -> Result<Option<SourceId>, ApiError> {
-    params.take("source", |text| {
+/// The cameras to tell of: the one that is asked for, or all that the user may see.
+pub(super) fn scope(params: &mut Params, viewer: &Viewer) -> Result<Scope, ApiError> {
+    let asked = params.take("source", |text| {
         text.parse().map_err(|_| "it is a whole number from 1 to 2147483647".to_owned())
-    })
+    })?;
+    viewer.scope(asked)
 }
 
 /// A moment as `/v1` reads it; but a small number is Unix seconds, as in the

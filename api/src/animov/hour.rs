@@ -57,18 +57,18 @@ pub(super) struct HourRow {
     tag = "animov",
 )]
 pub(super) async fn stats_heure(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = criteria::source(&mut params)?;
+    let scope = criteria::scope(&mut params, &viewer)?;
     params.end()?;
     let postures = api.site().postures.clone();
     let now = End::Now(api.clock().now());
     let rows = api
         .read(move |store| {
-            let minutes = series::minutes(store, asked, now, HOUR_S)?;
+            let minutes = series::minutes(store, &scope, now, HOUR_S)?;
             Ok(minutes.iter().filter_map(|hour| row(hour, &postures)).collect::<Vec<_>>())
         })
         .await?;

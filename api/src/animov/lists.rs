@@ -8,6 +8,7 @@ use axum::response::Response;
 use schemas::commit::{SeriesQuery, StateStore, StoreError};
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 use schemas::window::WindowSize;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,7 +41,7 @@ pub(super) struct SourceRow {
     tag = "animov",
 )]
 pub(super) async fn sources(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
@@ -51,7 +52,9 @@ pub(super) async fn sources(
         source: source.get(),
         name: api.site().names.get(&source).cloned(),
     };
-    let rows: Vec<_> = known.into_iter().map(|known| row(known.state.source)).collect();
+    let scope = viewer.scope(None)?;
+    let known = known.into_iter().map(|known| known.state.source);
+    let rows: Vec<_> = known.filter(|source| scope.admits(*source)).map(row).collect();
     Ok(tagged::json(&headers, &rows))
 }
 
@@ -76,14 +79,14 @@ pub(super) struct DateRow {
     tag = "animov",
 )]
 pub(super) async fn dates(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = criteria::source(&mut params)?;
+    let scope = criteria::scope(&mut params, &viewer)?;
     params.end()?;
-    let days = api.read(move |store| days(store, asked)).await?;
+    let days = api.read(move |store| days(store, &scope)).await?;
     let calendar = &api.site().calendar;
     let local = days.into_iter().filter_map(|day| calendar.local(day));
     let rows: Vec<_> = local.map(|day| DateRow { date: day.date().to_string() }).collect();
@@ -91,15 +94,12 @@ pub(super) async fn dates(
 }
 
 /// The beginnings of all days on which a frame was counted.
-fn days(
-    store: &dyn StateStore,
-    asked: Option<SourceId>,
-) -> Result<BTreeSet<UnixMillis>, StoreError> {
+fn days(store: &dyn StateStore, scope: &Scope) -> Result<BTreeSet<UnixMillis>, StoreError> {
     /// Rows read together: of a year.
     const RUN: u32 = 366;
     let mut days = BTreeSet::new();
     let known = store.sources()?.into_iter().map(|known| known.state.source);
-    for source in known.filter(|known| asked.is_none_or(|asked| asked == *known)) {
+    for source in known.filter(|known| scope.admits(*known)) {
         let mut query = SeriesQuery {
             source,
             size: WindowSize::Day,

@@ -125,13 +125,13 @@ pub(super) fn seconds(state: &WindowState) -> i64 {
     tag = "animov",
 )]
 pub(super) async fn stats_minute(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let criteria = criteria(&api, params)?;
+    let criteria = criteria(&api, &viewer, params)?;
     let page = read(&api, WindowSize::Minute, criteria).await?;
     let postures = &api.site().postures;
     let rows: Vec<_> =
@@ -202,14 +202,14 @@ impl ClassMinuteRow {
     tag = "animov",
 )]
 pub(super) async fn get_data_animov_ch_minutes(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let class = params.take("class", params::parsed::<String>)?;
-    let criteria = criteria(&api, params)?;
+    let criteria = criteria(&api, &viewer, params)?;
     let page = read(&api, WindowSize::Minute, criteria).await?;
     let names = FrenchNames(&api.site().postures);
     let asked = class.map(|class| (names.metric(&class), Arc::from(class)));
@@ -316,13 +316,13 @@ impl Behaviours {
     tag = "animov",
 )]
 pub(super) async fn chevres_minutes(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let criteria = criteria(&api, params)?;
+    let criteria = criteria(&api, &viewer, params)?;
     let page = read(&api, WindowSize::Minute, criteria).await?;
     let row = |state: &WindowState| {
         let (jour, heure, minutes) = on_the_sites_clocks(state, &api.site().calendar)?;
@@ -346,13 +346,13 @@ pub(super) async fn chevres_minutes(
     tag = "animov",
 )]
 pub(super) async fn chevres_heures(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let criteria = criteria(&api, params)?;
+    let criteria = criteria(&api, &viewer, params)?;
     let page = read(&api, WindowSize::Hour, criteria).await?;
     let row = |state: &WindowState| {
         let (jour, heure, _) = on_the_sites_clocks(state, &api.site().calendar)?;
@@ -369,8 +369,8 @@ fn on_the_sites_clocks(state: &WindowState, calendar: &Calendar) -> Option<(Stri
     Some((format!("{} 00:00:00", local.date()), local.hour(), local.minute()))
 }
 
-fn criteria(api: &Api, mut params: Params) -> Result<Criteria, ApiError> {
-    let criteria = Criteria::take(&mut params, &api.site().calendar, ROWS_MAX)?;
+fn criteria(api: &Api, viewer: &Viewer, mut params: Params) -> Result<Criteria, ApiError> {
+    let criteria = Criteria::take(&mut params, viewer, &api.site().calendar, ROWS_MAX)?;
     params.end()?;
     Ok(criteria)
 }

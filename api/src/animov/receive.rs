@@ -22,8 +22,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Producer;
+use crate::body::read_body;
 use crate::error::{ApiError, Fault, Problem};
-use crate::frames::{self, Faults, Records};
+use crate::frames::{Faults, Records};
 use crate::state::Api;
 
 /// What was taken.
@@ -55,7 +56,7 @@ pub(super) struct Received {
         (status = 401, body = Problem, content_type = "application/problem+json",
          description = "The token is missing or wrong."),
         (status = 403, body = Problem, content_type = "application/problem+json",
-         description = "A web page of another origin sent it."),
+         description = "A web page of another origin sent it, or a source is none of the caller's."),
         (status = 408, body = Problem, content_type = "application/problem+json",
          description = "The body did not arrive in time."),
         (status = 413, body = Problem, content_type = "application/problem+json",
@@ -70,7 +71,7 @@ pub(super) struct Received {
     tag = "animov",
 )]
 pub(super) async fn receive_data_animov(
-    _producer: Producer,
+    producer: Producer,
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<[Received; 1]>, ApiError> {
@@ -81,12 +82,13 @@ pub(super) async fn receive_data_animov(
         let given: String = given.chars().take(100).collect();
         return Err(ApiError::UnsupportedType { given: given.into() });
     }
-    let body = frames::read_body(&api, request).await?;
+    let body = read_body(&api, request, api.config().body_bytes_max.get()).await?;
     let max = api.config().frames_max.get();
     let (now, pictures) = (api.clock().now(), api.pictures());
     let taken = api.off_the_loop(move || take(&body, max, now, &*pictures)).await??;
 
     let Taken { snapshots, records } = taken;
+    producer.check(records.sources())?;
     let stored = snapshots.len();
     let added = api.snapshots(move |store| store.replace(&snapshots)).await?;
     let received = records.len();

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use schemas::commit::StoreError;
 use schemas::frame::FrameId;
 use schemas::snapshot::{Foreign, Images, Record, Snapshot, SnapshotQuery, SnapshotStore};
-use schemas::source::SourceId;
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use super::criteria::{self, Criteria, Cursor, Described, link};
 use super::minutes::FrenchNames;
 use super::refusals::{Refusals, Unchanged};
+use crate::album;
 use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::{self, Params};
@@ -79,18 +80,18 @@ pub(super) struct RecordRow {
     tag = "animov",
 )]
 pub(super) async fn get_data_animov(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let source = criteria::source(&mut params)?;
+    let scope = criteria::scope(&mut params, &viewer)?;
     let limit = params.take("limit", params::count(PICTURES_MAX))?.unwrap_or(PICTURES_MAX);
     let passed = params.take("cursor", |text| text.parse().map_err(|_| CURSOR.to_owned()))?;
     params.end()?;
     let passed = passed.unwrap_or(0);
-    let part = api.snapshots(move |store| everything(store, source, passed, limit)).await?;
+    let part = api.snapshots(move |store| everything(store, &scope, passed, limit)).await?;
     let rows: Vec<RecordRow> =
         part.records.iter().flat_map(|(record, current)| rows(record, *current)).collect();
     let mut response = tagged::json(&headers, &rows);
@@ -115,32 +116,23 @@ struct Part {
 /// meanwhile moves the others on, so that one may be seen twice, but none missed.
 fn everything(
     store: &dyn SnapshotStore,
-    source: Option<SourceId>,
+    scope: &Scope,
     mut passed: u64,
     limit: u32,
 ) -> Result<Part, StoreError> {
-    let newest: Vec<FrameId> = store
-        .current(Images::Without)?
-        .into_iter()
-        .filter_map(|record| match record {
-            Record::Snapshot(snapshot) => Some(snapshot.id),
-            Record::Foreign(_) | Record::Unreadable(_) => None,
-        })
-        .filter(|id| source.is_none_or(|source| source == id.source))
-        .collect();
+    let newest: Vec<FrameId> = album::newest(store, scope)?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut records = Vec::new();
     for id in newest.iter().skip(usize::try_from(passed).unwrap_or(usize::MAX)).take(wanted) {
         records.extend(store.get(id)?.map(|record| (record, true)));
         passed += 1;
     }
-    let all =
-        SnapshotQuery { source, newest_first: true, images: Images::With, ..SnapshotQuery::all() };
+    let all = SnapshotQuery { newest_first: true, images: Images::With, ..SnapshotQuery::all() };
     let behind = u64::try_from(newest.len()).unwrap_or(u64::MAX);
     while records.len() < wanted {
         let room = u32::try_from(wanted - records.len()).unwrap_or(limit);
         let query = SnapshotQuery { skip: passed.saturating_sub(behind), limit: room, ..all };
-        let found = store.find(&query)?;
+        let found = album::find(store, scope, &query)?;
         let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
         passed = passed.saturating_add(count);
         let seen = |record: &Record| matches!(record, Record::Snapshot(snapshot) if newest.contains(&snapshot.id));
@@ -262,14 +254,14 @@ pub(super) struct DetectionRow {
     tag = "animov",
 )]
 pub(super) async fn get_data_animov_ch(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let class = params.take("class", params::parsed::<String>)?;
-    let criteria = Criteria::take(&mut params, &api.site().calendar, RECORDS_MAX)?;
+    let criteria = Criteria::take(&mut params, &viewer, &api.site().calendar, RECORDS_MAX)?;
     params.end()?;
     let (found, rest) = api.snapshots(move |store| stored(store, &criteria)).await?;
     let names = FrenchNames(&api.site().postures);
@@ -311,7 +303,7 @@ fn stored(
     store: &dyn SnapshotStore,
     criteria: &Criteria,
 ) -> Result<(Vec<Snapshot>, Rest), StoreError> {
-    let Criteria { source, mut from, mut to, limit, cursor } = criteria.clone();
+    let Criteria { scope, mut from, mut to, limit, cursor } = criteria.clone();
     let backwards = matches!(cursor, Cursor::Last | Cursor::Before(_));
     match cursor {
         Cursor::First | Cursor::Last => {}
@@ -319,7 +311,7 @@ fn stored(
         Cursor::Before(row) => to = to.min(row.start),
     }
     let query = SnapshotQuery {
-        source,
+        source: None,
         from: Some(from),
         to: Some(to),
         newest_first: backwards,
@@ -333,7 +325,7 @@ fn stored(
             Record::Foreign(_) | Record::Unreadable(_) => None,
         })
     };
-    let mut found: Vec<Snapshot> = snapshots(store.find(&query)?).collect();
+    let mut found: Vec<Snapshot> = snapshots(album::find(store, &scope, &query)?).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut rest = None;
     if limit < found.len() {
@@ -344,7 +336,7 @@ fn stored(
             let after = UnixMillis::new(moment.get().saturating_add(1));
             let of_moment =
                 SnapshotQuery { from: Some(moment), to: Some(after), limit: u32::MAX, ..query };
-            found.extend(snapshots(store.find(&of_moment)?));
+            found.extend(snapshots(album::find(store, &scope, &of_moment)?));
             let row = criteria::Row { start: moment, source: last.id.source };
             rest = Some(match backwards {
                 true => (Cursor::Before(row), "prev"),

@@ -50,8 +50,7 @@ pub(super) fn page(
     criteria: &Criteria,
 ) -> Result<Page, StoreError> {
     let known = store.sources()?.into_iter().map(|known| known.state.source);
-    let sources: Vec<SourceId> =
-        known.filter(|known| criteria.source.is_none_or(|asked| asked == *known)).collect();
+    let sources: Vec<SourceId> = known.filter(|known| criteria.scope.admits(*known)).collect();
     let limit = usize::try_from(criteria.limit).unwrap_or(usize::MAX);
     let backwards = matches!(criteria.cursor, Cursor::Last | Cursor::Before(_));
     // A little more than each source's share.

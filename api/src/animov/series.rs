@@ -7,6 +7,7 @@ use schemas::commit::{SeriesQuery, SourceState, StateStore, StoreError, WindowSt
 use schemas::metric::Postures;
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 use schemas::window::{Calendar, MINUTE_MS, WindowSize};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,12 +41,12 @@ pub(super) enum End {
 /// end.
 pub(super) fn minutes(
     store: &dyn StateStore,
-    asked: Option<SourceId>,
+    scope: &Scope,
     end: End,
     length_s: i64,
 ) -> Result<Vec<Vec<WindowState>>, StoreError> {
     let known = store.sources()?.into_iter().map(|known| known.state);
-    let known = known.filter(|known| asked.is_none_or(|asked| asked == known.source));
+    let known = known.filter(|known| scope.admits(known.source));
     let of_source = |known: SourceState| {
         let end_s = match end {
             End::Now(now) => now.get().div_euclid(1000),
@@ -81,13 +82,13 @@ pub(super) fn minutes(
     tag = "animov",
 )]
 pub(super) async fn get_serie_heure(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let now = End::Now(api.clock().now());
-    hour(&api, params, &headers, now).await
+    hour(&api, &viewer, params, &headers, now).await
 }
 
 /// Minute by minute of the last recorded hour of each camera.
@@ -103,26 +104,27 @@ pub(super) async fn get_serie_heure(
     tag = "animov",
 )]
 pub(super) async fn get_serie_last_heure(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    hour(&api, params, &headers, End::Recorded).await
+    hour(&api, &viewer, params, &headers, End::Recorded).await
 }
 
 async fn hour(
     api: &Api,
+    viewer: &Viewer,
     params: Params,
     headers: &HeaderMap,
     end: End,
 ) -> Result<Response, ApiError> {
-    let asked = one_source(params)?;
+    let scope = scope(viewer, params)?;
     let postures = api.site().postures.clone();
     let rows = api
         .read(move |store| {
             let mut minutes: Vec<WindowState> =
-                minutes(store, asked, end, HOUR_S)?.into_iter().flatten().collect();
+                minutes(store, &scope, end, HOUR_S)?.into_iter().flatten().collect();
             minutes.sort_by_key(|state| (state.window.start, state.source));
             Ok(minutes
                 .iter()
@@ -133,10 +135,10 @@ async fn hour(
     Ok(tagged::json(headers, &rows))
 }
 
-fn one_source(mut params: Params) -> Result<Option<SourceId>, ApiError> {
-    let asked = criteria::source(&mut params)?;
+fn scope(viewer: &Viewer, mut params: Params) -> Result<Scope, ApiError> {
+    let scope = criteria::scope(&mut params, viewer)?;
     params.end()?;
-    Ok(asked)
+    Ok(scope)
 }
 
 /// Five minutes of one camera.
@@ -177,13 +179,13 @@ pub(super) struct FiveMinutesRow {
     tag = "animov",
 )]
 pub(super) async fn get_serie_jour(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let now = End::Now(api.clock().now());
-    day(&api, params, &headers, now).await
+    day(&api, &viewer, params, &headers, now).await
 }
 
 /// Five minutes by five minutes of the last recorded day of each camera; sums of
@@ -201,25 +203,26 @@ pub(super) async fn get_serie_jour(
     tag = "animov",
 )]
 pub(super) async fn get_serie_last_jour(
-    _viewer: Viewer,
+    viewer: Viewer,
     State(api): State<Api>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    day(&api, params, &headers, End::Recorded).await
+    day(&api, &viewer, params, &headers, End::Recorded).await
 }
 
 async fn day(
     api: &Api,
+    viewer: &Viewer,
     params: Params,
     headers: &HeaderMap,
     end: End,
 ) -> Result<Response, ApiError> {
-    let asked = one_source(params)?;
+    let scope = scope(viewer, params)?;
     let (postures, calendar) = (api.site().postures.clone(), api.site().calendar.clone());
     let rows = api
         .read(move |store| {
-            let minutes = minutes(store, asked, end, DAY_S)?;
+            let minutes = minutes(store, &scope, end, DAY_S)?;
             let mut groups: Vec<Group> =
                 minutes.iter().flat_map(|of_source| groups(of_source, &postures)).collect();
             groups.sort_by_key(|group| (group.begin_s, group.source));

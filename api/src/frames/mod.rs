@@ -9,19 +9,19 @@
 //!   counted once.
 
 mod binary;
-mod body;
+mod described;
 pub(crate) mod json;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use schemas::source::SourceId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Producer;
+use crate::body::read_body;
 use crate::error::{ApiError, FAULTS_MAX, Fault, Problem};
 use crate::state::Api;
 
@@ -42,7 +42,7 @@ pub(crate) struct Appended {
     post,
     path = "/v1/frames",
     request_body(content(
-        (body::OneOrMore = "application/json"),
+        (described::OneOrMore = "application/json"),
         (String = "application/x-ndjson"),
         (Vec<u8> = "application/avro"),
     )),
@@ -54,7 +54,7 @@ pub(crate) struct Appended {
         (status = 401, body = Problem, content_type = "application/problem+json",
          description = "The token is missing or wrong."),
         (status = 403, body = Problem, content_type = "application/problem+json",
-         description = "A web page of another origin sent it."),
+         description = "A web page of another origin sent it, or a source is none of the caller's."),
         (status = 408, body = Problem, content_type = "application/problem+json",
          description = "The body did not arrive in time."),
         (status = 413, body = Problem, content_type = "application/problem+json",
@@ -69,12 +69,12 @@ pub(crate) struct Appended {
     tag = "frames",
 )]
 pub(crate) async fn append_frames(
-    _producer: Producer,
+    producer: Producer,
     State(api): State<Api>,
     request: Request,
 ) -> Result<(StatusCode, Json<Appended>), ApiError> {
     let form = form(request.headers())?;
-    let body = read_body(&api, request).await?;
+    let body = read_body(&api, request, api.config().body_bytes_max.get()).await?;
     let max = api.config().frames_max.get();
     let (now, schemas) = (api.clock().now(), api.schemas());
     // Megabytes of JSON take a while; that is not the other requests' business.
@@ -85,6 +85,7 @@ pub(crate) async fn append_frames(
             Form::Avro => binary::records(&body, max, &schemas),
         })
         .await??;
+    producer.check(records.sources())?;
     let appended = records.len();
     api.append(move |log| log.append(&records.as_appended())).await?;
     let appended_total = u64::try_from(appended).unwrap_or(u64::MAX);
@@ -122,26 +123,6 @@ fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     }
 }
 
-/// The body of `request`, if it is not too long and comes in time.
-pub(crate) async fn read_body(api: &Api, request: Request) -> Result<Bytes, ApiError> {
-    let max = api.config().body_bytes_max.get();
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    // Refused before the client has sent it all.
-    if length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| max < length) {
-        return Err(ApiError::BodyTooLarge { max });
-    }
-    let limit = api.config().body_timeout;
-    // The limit itself is set once, as a layer of the router.
-    match tokio::time::timeout(limit, Bytes::from_request(request, api)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(ApiError::BodyTooLarge { max })
-        }
-        Ok(Err(_)) => Err(ApiError::BodyCutOff),
-        Err(_) => Err(ApiError::BodyTooSlow { seconds: limit.as_secs() }),
-    }
-}
-
 /// Frames of one request as the log takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
@@ -158,6 +139,11 @@ impl Records {
     /// Ends the record that was written to `bytes` last.
     pub(crate) fn end(&mut self, source: SourceId) {
         self.ends.push((source, self.bytes.len()));
+    }
+
+    /// Each frame's source.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = SourceId> {
+        self.ends.iter().map(|(source, _)| *source)
     }
 
     pub(crate) fn as_appended(&self) -> Vec<(SourceId, &[u8])> {

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 
 use super::required_source;
 use crate::auth::Producer;
+use crate::body::read_body;
 use crate::error::{ApiError, Problem};
-use crate::frames::read_body;
 use crate::params::{self, Params};
 use crate::state::Api;
 
@@ -82,7 +82,7 @@ impl From<Refusal> for RefusedRow {
         (status = 401, body = Problem, content_type = "application/problem+json",
          description = "The token is missing or wrong."),
         (status = 403, body = Problem, content_type = "application/problem+json",
-         description = "A web page of another origin sent it."),
+         description = "A web page of another origin sent it, or the source is none of the caller's."),
         (status = 408, body = Problem, content_type = "application/problem+json",
          description = "The body did not arrive in time."),
         (status = 413, body = Problem, content_type = "application/problem+json",
@@ -97,7 +97,7 @@ impl From<Refusal> for RefusedRow {
     tag = "headcounts",
 )]
 pub(crate) async fn import_headcounts(
-    _producer: Producer,
+    producer: Producer,
     State(api): State<Api>,
     mut params: Params,
     request: Request,
@@ -105,9 +105,10 @@ pub(crate) async fn import_headcounts(
     let source = required_source(&mut params)?;
     let name = params.take("name", name)?;
     params.end()?;
+    producer.check([source].into_iter())?;
     let name = name.ok_or_else(|| params::bad("name", "", NAME.to_owned()))?;
     is_csv(request.headers())?;
-    let body = read_body(&api, request).await?;
+    let body = read_body(&api, request, api.config().body_bytes_max.get()).await?;
     let Some(table) = Table::of_file(&name) else { return Ok(Json(ImportReport::default())) };
     let Content { file, rows, refused } = content(&api, name, body, source, table).await?;
     let (read, total) = (file.rows_read, file.rows_refused);

@@ -3,6 +3,8 @@
 use api::{ApiConfig, ApiToken, Server, StartError};
 use axum::http::{Method, StatusCode};
 
+use serde_json::Value;
+
 use crate::world::{TOKEN, World};
 
 /// Every route that tells or takes data.
@@ -55,6 +57,56 @@ async fn without_the_token_nothing_is_told() {
     }
     // A wrong source must not be told from an unknown one either.
     assert_eq!(client.get("/v1/sources/pen/windows/9m").await.status, StatusCode::UNAUTHORIZED);
+}
+
+/// Every operation of the document, with a path that could be asked for, and whether
+/// it says that it is open.
+fn operations() -> Vec<(Method, String, bool)> {
+    let document: Value = serde_json::from_str(api::openapi_json()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let filled = path
+            .replace("{source}", "1")
+            .replace("{size}", "1m")
+            .replace("{session}", "0b9d3c4e-6a55-4f0e-9a62-6f5d8a3c7b11")
+            .replace("{seq}", "0")
+            .replace("{n}", "0");
+        assert!(!filled.contains('{'), "{path}");
+        for (method, operation) in item.as_object().unwrap() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let none = serde_json::json!([{}]);
+            found.push((method, filled.clone(), operation["security"] == none));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn of_all_routes_only_these_are_open() {
+    let open: Vec<String> =
+        operations().into_iter().filter(|(.., open)| *open).map(|(_, path, _)| path).collect();
+    assert_eq!(open, ["/healthz", "/metrics", "/readyz", "/v1/auth/token", "/v1/openapi.json"]);
+    for world in [guarded(), World::with_people()] {
+        let client = world.client();
+        let mut closed = 0;
+        for (method, path, open) in operations() {
+            if open {
+                continue;
+            }
+            for client in [&client, &client.bearing("none.of.ours"), &client.bearing("nobody's")] {
+                // Whatever it is asked with: nobody learns what a route would take.
+                let asked = client.with("content-type", "application/json");
+                let answer = asked.send(method.clone(), &path, Vec::new()).await;
+                if path == "/v1/auth/revoke" && world.keys.is_none() {
+                    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+                    continue;
+                }
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+            }
+            closed += 1;
+        }
+        assert!(25 < closed, "{closed}");
+    }
 }
 
 #[tokio::test]

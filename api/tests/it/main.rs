@@ -12,12 +12,15 @@ mod support;
 
 mod access;
 mod animov;
+mod attacks;
 mod frames;
 mod imported;
 mod limits;
+mod login;
 mod openapi;
 mod page;
 mod reading;
+mod scopes;
 mod site;
 mod snapshots;
 mod world;

@@ -44,6 +44,7 @@ impl Farm {
             imported: None,
             snapshots: None,
             pictures: Arc::new(BlindPictures),
+            users: None,
             log: Arc::new(MemoryLog::default()),
             clock: Arc::new(SystemClock),
             site: Site {

@@ -262,7 +262,7 @@ async fn each_wrong_parameter_is_named_with_what_is_expected() {
         "1/windows/1m?to=2026-02-30",
         "1/windows/1m?from=2026-03-02&to=2026-03-01",
         "1/windows/1m?limit=0",
-        "1/windows/1m?limit=1001",
+        "1/windows/1m?limit=1501",
         "1/windows/1m?limit=ten",
         "1/windows/1m?order=up",
         "1/windows/1m?metric=liyng",
@@ -290,11 +290,11 @@ async fn each_wrong_parameter_is_named_with_what_is_expected() {
     1/windows/1m?from=2026-03-02&to=2026-03-01
         400 bad-parameter: to is "2026-03-01"; it must be later than from, which is 2026-03-01T23:00:00Z
     1/windows/1m?limit=0
-        400 bad-parameter: limit is "0"; it is a whole number from 1 to 1000
-    1/windows/1m?limit=1001
-        400 bad-parameter: limit is "1001"; it is a whole number from 1 to 1000
+        400 bad-parameter: limit is "0"; it is a whole number from 1 to 1500
+    1/windows/1m?limit=1501
+        400 bad-parameter: limit is "1501"; it is a whole number from 1 to 1500
     1/windows/1m?limit=ten
-        400 bad-parameter: limit is "ten"; it is a whole number from 1 to 1000
+        400 bad-parameter: limit is "ten"; it is a whole number from 1 to 1500
     1/windows/1m?order=up
         400 bad-parameter: order is "up"; it is newest (the newest window first) or oldest
     1/windows/1m?metric=liyng
@@ -413,4 +413,25 @@ async fn a_tag_changes_with_the_rows_and_with_the_question() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["items"][1]["status"], "corrected");
     herd::settle(&mut world.store.tables());
+}
+
+#[tokio::test]
+async fn windows_are_read_again_once_their_source_has_changed() {
+    let world = World::small();
+    let client = world.client();
+    let (one, all) = ("/v1/sources/1/windows/1m?limit=1", "/v1/sources/1/windows/1m?metric=lying");
+    let (first_one, first_all) = (client.get(one).await, client.get(all).await);
+    // What nothing was committed of cannot have changed: the rows are not asked for.
+    world.store.tables().windows.clear();
+    for (address, first) in [(one, &first_one), (all, &first_all)] {
+        let again = client.get(address).await;
+        assert_eq!((&again.body, again.header("etag")), (&first.body, first.header("etag")));
+        assert_eq!(again.header("animov-stale"), "");
+        let known = client.with("if-none-match", first.header("etag")).get(address).await;
+        assert_eq!(known.status, StatusCode::NOT_MODIFIED);
+    }
+    world.count(1, "2026-03-01T12:04:00Z", &[("lying", 1)]);
+    let changed = client.get(all).await.json();
+    assert_eq!(changed["items"].as_array().unwrap().len(), 1);
+    assert_eq!(changed["items"][0]["start"], "2026-03-01T12:04:00Z");
 }

@@ -1,28 +1,57 @@
 //! A farm in memory, and a client of its API.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
-use api::{ApiConfig, ApiToken, Parts, Site};
+use api::{ApiConfig, ApiToken, AuthConfig, Keys, Parts, Site, Users, hash_password};
 use axum::Router;
 use axum::body::Body;
 use axum::http::response::Parts as ResponseParts;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use schemas::metric::Postures;
 use schemas::time::{Clock, UnixMillis};
+use schemas::users::{PasswordHash, User};
 use schemas::window::Calendar;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::support::album::{BlindPictures, MemoryAlbum};
 use crate::support::herd;
 use crate::support::imported::MemoryImported;
 use crate::support::memory::{MemoryLog, MemoryStore};
+use crate::support::people::MemoryPeople;
 
 /// When everything here happens.
 pub(crate) const NOON: &str = "2026-03-01T12:00:00Z";
 
 pub(crate) const TOKEN: &str = "a goat has four legs";
+
+/// Everybody's.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// What signs.
+pub(crate) const SECRET: &str = "a secret of a farm that has thirty-two and more";
+
+static HASH: LazyLock<PasswordHash> = LazyLock::new(|| hash_password(PASSWORD).unwrap());
+
+pub(crate) fn keys(config: &AuthConfig, secret: &str) -> Keys {
+    let variable = |name: &str| (name == api::SECRET_ENV).then(|| secret.to_owned());
+    Keys::load(config, variable).unwrap().unwrap()
+}
+
+pub(crate) fn person(name: &str, role: &str, scope: &str) -> User {
+    User {
+        name: name.parse().unwrap(),
+        role: role.parse().unwrap(),
+        scope: scope.parse().unwrap(),
+        enabled: true,
+        password: HASH.clone(),
+        generation: 1,
+        created_at: at(NOON),
+        changed_at: at(NOON),
+    }
+}
 
 pub(crate) fn at(text: &str) -> UnixMillis {
     text.parse().unwrap()
@@ -50,6 +79,9 @@ pub(crate) struct World {
     pub pipeline: PipelineState,
     pub config: ApiConfig,
     pub token: Option<ApiToken>,
+    pub people: Arc<MemoryPeople>,
+    /// With these, people log in.
+    pub keys: Option<Keys>,
 }
 
 impl World {
@@ -65,6 +97,8 @@ impl World {
             pipeline: Arc::new(Mutex::new(Ok(()))),
             config: ApiConfig::default(),
             token: None,
+            people: Arc::default(),
+            keys: None,
         }
     }
 
@@ -85,6 +119,35 @@ impl World {
         herd::count(&mut self.store.tables(), &self.calendar, source, at(captured_at), seen);
     }
 
+    /// As `small`, with sources 1, 2 and 7, where anne (admin), otto (operator), vera
+    /// (viewer), vic (viewer of source 2 alone) and ines (ingest) log in.
+    pub(crate) fn with_people() -> World {
+        let mut world = World::small();
+        for source in [2, 7] {
+            for captured_at in ["2026-03-01T12:00:05Z", "2026-03-01T12:01:05Z"] {
+                world.count(source, captured_at, &[("lying", 1), ("standing", 1), ("total", 2)]);
+            }
+        }
+        for (name, role, scope) in [
+            ("anne", "admin", "all"),
+            ("otto", "operator", "all"),
+            ("vera", "viewer", "all"),
+            ("vic", "viewer", "2"),
+            ("ines", "ingest", "2"),
+        ] {
+            let user = person(name, role, scope);
+            world.people.kept().users.insert(user.name.clone(), user);
+        }
+        world.config.auth.recheck = Duration::ZERO;
+        world.keys = Some(keys(&world.config.auth, SECRET));
+        world
+    }
+
+    fn users(&self) -> Option<Users> {
+        let store = Arc::<MemoryPeople>::clone(&self.people);
+        Some(Users { store, keys: self.keys.clone() })
+    }
+
     pub(crate) fn parts(&self) -> Parts {
         let pipeline = Arc::clone(&self.pipeline);
         Parts {
@@ -92,6 +155,7 @@ impl World {
             imported: Some(Arc::<MemoryImported>::clone(&self.imported)),
             snapshots: Some(Arc::<MemoryAlbum>::clone(&self.album)),
             pictures: Arc::new(BlindPictures),
+            users: self.users(),
             log: Arc::<MemoryLog>::clone(&self.log),
             clock: Arc::<SetClock>::clone(&self.clock),
             site: Site {
@@ -133,6 +197,31 @@ impl Client {
         client.headers.retain(|(known, _)| *known != name);
         client.headers.push((name, value.to_owned()));
         client
+    }
+
+    /// The same client, with this token.
+    pub(crate) fn bearing(&self, token: &str) -> Client {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Asks for tokens.
+    pub(crate) async fn token(&self, body: &Value) -> Answer {
+        let client = self.with("content-type", "application/json");
+        client.send(Method::POST, "/v1/auth/token", body.to_string().into_bytes()).await
+    }
+
+    /// The tokens of a login.
+    pub(crate) async fn tokens(&self, name: &str) -> Value {
+        let asked = json!({"grant_type": "password", "username": name, "password": PASSWORD});
+        let answer = self.token(&asked).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()
+    }
+
+    /// The same client, logged in.
+    pub(crate) async fn logged_in(&self, name: &str) -> Client {
+        let tokens = self.tokens(name).await;
+        self.bearing(tokens["access_token"].as_str().unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -67,13 +67,12 @@ impl ImportedStore for MemoryImported {
 
     fn headcount_files(&self, query: &FilesQuery) -> Result<Vec<StoredFile>, StoreError> {
         self.works()?;
-        let FilesQuery { source, before, limit } = *query;
+        let FilesQuery { scope, before, limit } = query;
         let files = self.files.lock().unwrap();
         let asked = files.iter().rev().map(|(file, _)| file).filter(|file| {
-            source.is_none_or(|source| source == file.source)
-                && before.is_none_or(|before| file.number < before)
+            scope.admits(file.source) && before.is_none_or(|before| file.number < before)
         });
-        Ok(asked.take(limit.try_into().unwrap()).cloned().collect())
+        Ok(asked.take((*limit).try_into().unwrap()).cloned().collect())
     }
 
     fn refused_headcounts(&self, source: SourceId, table: Table) -> Result<u64, StoreError> {

@@ -6,3 +6,4 @@ pub mod browser;
 pub mod herd;
 pub mod imported;
 pub mod memory;
+pub mod people;

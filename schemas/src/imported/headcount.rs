@@ -9,6 +9,7 @@ use jiff::{ToSpan, Unit};
 
 use crate::source::SourceId;
 use crate::time::UnixMillis;
+use crate::users::Scope;
 
 /// Which of the original system's two tables a file's rows belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,10 +152,10 @@ pub struct StoredFile {
 }
 
 /// Which files to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesQuery {
-    /// Of this source, or of all.
-    pub source: Option<SourceId>,
+    /// Of which sources.
+    pub scope: Scope,
     /// Only files of a lower number.
     pub before: Option<u64>,
     pub limit: u32,

@@ -31,6 +31,7 @@ mod read;
 mod row;
 mod schema;
 mod settings;
+mod users;
 mod write;
 mod writer;
 

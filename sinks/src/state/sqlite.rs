@@ -21,6 +21,7 @@ mod imported;
 mod logbook;
 mod read;
 mod schema;
+mod users;
 mod write;
 
 use std::collections::HashSet;

@@ -19,6 +19,7 @@ use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
+use schemas::users::UserStore;
 use schemas::window::WindowSize;
 use sinks::state::mysql::MySqlState;
 use sqlx::Row;
@@ -28,10 +29,12 @@ use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
+use crate::conformance::users::{TestUsers, users_conformance};
 use database::Database;
 
 state_conformance!(InDatabase);
 logbook_conformance!(InDatabase);
+users_conformance!(InDatabase);
 imported_conformance!(InDatabase);
 
 struct InDatabase(Database);
@@ -49,6 +52,12 @@ impl TestState for InDatabase {
         // The tables are there.
         drop(self.0.open());
         self.0.clear();
+    }
+}
+
+impl TestUsers for InDatabase {
+    fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(self.0.open())
     }
 }
 

@@ -12,6 +12,7 @@ use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
 use schemas::stats::{Histogram, Statistics};
 use schemas::time::UnixMillis;
+use schemas::users::UserStore;
 use schemas::window::WindowSize;
 use sinks::state::sqlite::SqliteState;
 
@@ -21,10 +22,12 @@ use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
+use crate::conformance::users::{TestUsers, users_conformance};
 use crate::tmpfs::SmallDisk;
 
 state_conformance!(InTempFile);
 logbook_conformance!(InTempFile);
+users_conformance!(InTempFile);
 imported_conformance!(InTempFile);
 
 struct InTempFile(RefCell<tempfile::TempDir>);
@@ -40,6 +43,12 @@ impl TestState for InTempFile {
 
     fn clear(&self) {
         self.0.replace(tempfile::tempdir().unwrap());
+    }
+}
+
+impl TestUsers for InTempFile {
+    fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
     }
 }
 

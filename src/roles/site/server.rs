@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{ApiToken, Parts, Readiness, Server, Site};
+use api::{ApiToken, Parts, Readiness, Server, Site, Users};
 use producers::picture::Decoder;
 use schemas::commit::StateStore;
 use schemas::imported::ImportedStore;
 use schemas::log::FrameLog;
 use schemas::snapshot::SnapshotStore;
 use schemas::time::Clock;
+use schemas::users::UserStore;
 use schemas::window::Calendar;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -25,6 +26,7 @@ const WORKERS: usize = 2;
 /// What the API stands on.
 pub(super) struct Shared {
     pub(super) store: Option<Arc<dyn StateStore>>,
+    pub(super) users: Option<Arc<dyn UserStore>>,
     pub(super) imported: Option<Arc<dyn ImportedStore>>,
     pub(super) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(super) log: Arc<dyn FrameLog>,
@@ -57,14 +59,26 @@ impl Api {
             .enable_all()
             .build()
             .context("could not start the API's threads")?;
-        let Shared { store, imported, snapshots, log, clock, registry } = shared;
+        let Shared { store, imported, users, snapshots, log, clock, registry } = shared;
         let names: BTreeMap<_, _> = config.names().collect();
         let calendar = Calendar::in_zone(&config.site.zone)?;
         let site = Site { calendar, names, postures: config.animov.clone() };
         let pictures = Arc::new(Decoder::default());
         let readiness = Arc::new(readiness);
-        let parts =
-            Parts { store, imported, snapshots, pictures, log, clock, site, readiness, registry };
+        let keys = config.keys()?;
+        let users = users.map(|store| Users { store, keys });
+        let parts = Parts {
+            store,
+            imported,
+            snapshots,
+            pictures,
+            users,
+            log,
+            clock,
+            site,
+            readiness,
+            registry,
+        };
         let server =
             runtime.block_on(Server::bind(config.api.clone(), ApiToken::from_env()?, parts))?;
         let address = server.address();

@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("ledger", include_str!("../../../../sql/migrations/mysql/0001_ledger.sql")),
     ("windows", include_str!("../../../../sql/migrations/mysql/0002_windows.sql")),
     ("logs", include_str!("../../../../sql/migrations/mysql/0003_logs.sql")),
+    ("users", include_str!("../../../../sql/migrations/mysql/0005_users.sql")),
     ("imported", include_str!("../../../../sql/migrations/mysql/0006_imported.sql")),
 ];
 

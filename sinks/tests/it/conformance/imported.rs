@@ -11,6 +11,7 @@ use schemas::imported::{
     Price, PricesQuery, Quarter, QuartersQuery, StoredFile, Table, Taken, Visit, Wall,
 };
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 
 use crate::conformance::log::source;
 
@@ -97,7 +98,7 @@ fn all(of: i64) -> QuartersQuery {
 }
 
 fn files() -> FilesQuery {
-    FilesQuery { source: None, before: None, limit: 100 }
+    FilesQuery { scope: Scope::All, before: None, limit: 100 }
 }
 
 fn every_price() -> PricesQuery {
@@ -235,9 +236,14 @@ pub(crate) fn files_are_told_newest_first_and_refusals_add_up(test: &impl TestIm
     assert_eq!(told.iter().map(|file| file.rows_new).collect::<Vec<_>>(), [0, 1, 1]);
     let before = FilesQuery { before: Some(told[0].number), limit: 1, ..files() };
     assert_eq!(store.headcount_files(&before).unwrap(), told[1..2]);
-    let of_one = FilesQuery { source: Some(source), ..files() };
-    let of_one = store.headcount_files(&of_one).unwrap();
-    assert_eq!(of_one, [told[0].clone(), told[2].clone()]);
+    let of = |scope: &str| {
+        let query = FilesQuery { scope: scope.parse().unwrap(), ..files() };
+        store.headcount_files(&query).unwrap()
+    };
+    assert_eq!(of("1"), [told[0].clone(), told[2].clone()]);
+    assert_eq!(of("2,11,21"), told[1..2]);
+    assert_eq!(of("1,2"), told);
+    assert_eq!(of("11,12,21"), []);
     assert_eq!(store.refused_headcounts(source, FIRST).unwrap(), 10);
     assert_eq!(store.refused_headcounts(source, Table::Second).unwrap(), 0);
 }

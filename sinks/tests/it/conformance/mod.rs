@@ -2,8 +2,8 @@
 //!
 //! An implementation takes part by a type that makes fresh ones of it, and one
 //! line: `log_conformance!(Type)`, `state_conformance!(Type)` with
-//! `logbook_conformance!(Type)` and `imported_conformance!(Type)`, or
-//! `snapshot_conformance!(Type)`.
+//! `logbook_conformance!(Type)`, `users_conformance!(Type)` and `imported_conformance!(Type)`,
+//! or `snapshot_conformance!(Type)`.
 
 pub(crate) mod gallery;
 pub(crate) mod imported;
@@ -12,3 +12,4 @@ pub(crate) mod logbook;
 pub(crate) mod model;
 pub(crate) mod snapshots;
 pub(crate) mod state;
+pub(crate) mod users;

@@ -6,6 +6,7 @@ use schemas::imported::{
 };
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 use sqlx::mysql::MySqlRow;
 use sqlx::{Error, Row};
 
@@ -45,7 +46,7 @@ const FILES: &str = "
     SELECT file, source, CAST(number AS SIGNED), name, sha256, bytes, imported_at_ms, rows_read,
            rows_refused, rows_new, CAST(whole AS SIGNED)
     FROM headcount_files
-    WHERE file < ? AND (? OR source = ?)
+    WHERE file < ? AND (? OR FIND_IN_SET(source, ?))
     ORDER BY file DESC LIMIT ?";
 
 const REFUSED: &str = "
@@ -136,10 +137,10 @@ pub(super) async fn refused(link: &mut Link, source: SourceId, table: Table) -> 
 }
 
 pub(super) async fn files(link: &mut Link, query: &FilesQuery) -> sqlx::Result<Vec<StoredFile>> {
-    let FilesQuery { source, before, limit } = query;
+    let FilesQuery { scope, before, limit } = query;
     let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
-    let number = source.map_or(0, |source| source.get());
-    let list = sqlx::query(FILES).bind(before).bind(source.is_none()).bind(number).bind(limit);
+    let list = sqlx::query(FILES).bind(before).bind(*scope == Scope::All);
+    let list = list.bind(scope.to_string()).bind(limit);
     link.rows(list, file).await
 }
 

@@ -6,6 +6,7 @@ use schemas::imported::{
     FilesQuery, Headcount, HeadcountFile, Quarter, QuartersQuery, StoredFile, Table,
 };
 use schemas::time::UnixMillis;
+use schemas::users::Scope;
 
 use crate::sqlite::row::{Int, from_int, source_id};
 
@@ -38,7 +39,7 @@ const FILES: &str = "
     SELECT file, source, number, name, sha256, bytes, imported_at_ms, rows_read, rows_refused,
            rows_new, whole
     FROM headcount_files
-    WHERE file < ?1 AND (?2 IS NULL OR source = ?2)
+    WHERE file < ?1 AND (?2 IS NULL OR instr(?2, ',' || source || ','))
     ORDER BY file DESC LIMIT ?3";
 
 const FIRST_QUARTERS: &str = "
@@ -112,11 +113,14 @@ pub(super) fn files(
     connection: &Connection,
     query: &FilesQuery,
 ) -> rusqlite::Result<Vec<StoredFile>> {
-    let FilesQuery { source, before, limit } = query;
+    let FilesQuery { scope, before, limit } = query;
     let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
-    let source = source.map(|source| source.get());
+    let only = match scope {
+        Scope::All => None,
+        Scope::Only(_) => Some(format!(",{scope},")),
+    };
     let mut list = connection.prepare_cached(FILES)?;
-    list.query_map(params![before, source, limit], file)?.collect()
+    list.query_map(params![before, only, limit], file)?.collect()
 }
 
 fn file(row: &Row<'_>) -> rusqlite::Result<StoredFile> {
