@@ -46,6 +46,7 @@ pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, PasswordFault, hash_p
 pub use secret::new_ingest_token;
 pub use token::{ApiToken, InvalidToken, TOKEN_ENV};
 
+use crate::cors;
 use crate::error::ApiError;
 use crate::state::Api;
 
@@ -187,8 +188,9 @@ impl FromRequestParts<Api> for Admin {
 ///
 /// A browser says that a page of an origin which is not configured made the
 /// request.
-fn not_from_a_foreign_page(headers: &HeaderMap, _api: &Api) -> Result<(), ApiError> {
-    match from_a_foreign_page(headers) {
+fn not_from_a_foreign_page(headers: &HeaderMap, api: &Api) -> Result<(), ApiError> {
+    let named = cors::is_named(headers, &api.config().origins);
+    match from_a_foreign_page(headers) && !named {
         true => Err(ApiError::ForeignPage),
         false => Ok(()),
     }

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::auth::{ApiToken, AuthConfig, Keys, SECRET_ENV, TOKEN_ENV};
+use crate::cors;
 
 /// Where the API listens and what it bears. Every field has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -20,6 +22,10 @@ pub struct ApiConfig {
     /// there is no token (a tunnel's or a proxy's). Other names are refused, so
     /// that no web page can reach the API by pointing its own name here.
     pub hosts: Vec<String>,
+
+    /// Origins of other pages that may ask from browsers, as `https://farm.example`.
+    /// Without any, none may.
+    pub origins: Vec<String>,
 
     /// Bytes of a request's body, at most.
     pub body_bytes_max: NonZeroUsize,
@@ -60,6 +66,31 @@ pub struct ApiConfig {
 
     /// How people log in.
     pub auth: AuthConfig,
+
+    /// Whether connections are secret.
+    pub tls: TlsConfig,
+}
+
+/// `[api.tls]`: with both files, and only then, the API speaks HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// Certificates in PEM, the server's own first. Read again when the file changes,
+    /// and on SIGHUP.
+    pub certificate: Option<PathBuf>,
+
+    /// The private key in PEM.
+    pub key: Option<PathBuf>,
+
+    /// How long a handshake may take.
+    #[serde(with = "humantime_serde")]
+    pub handshake_timeout: Duration,
+}
+
+impl Default for TlsConfig {
+    fn default() -> TlsConfig {
+        TlsConfig { certificate: None, key: None, handshake_timeout: Duration::from_secs(10) }
+    }
 }
 
 /// A positive number, checked when the program is compiled.
@@ -72,6 +103,7 @@ impl Default for ApiConfig {
         ApiConfig {
             bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
             hosts: Vec::new(),
+            origins: Vec::new(),
             body_bytes_max: const { positive(8 << 20) },
             frames_max: const { positive(10_000) },
             header_timeout: Duration::from_secs(15),
@@ -83,6 +115,7 @@ impl Default for ApiConfig {
             silent_after: Duration::from_secs(120),
             shutdown_grace: Duration::from_secs(10),
             auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -104,6 +137,15 @@ pub enum ConfigFault {
         "api.hosts has {host:?}, which is no host name: write it as in a URL, without scheme and port"
     )]
     Host { host: String },
+
+    #[error(
+        "api.origins has {origin:?}, which is no origin: write it as https://farm.example, in lower \
+         case, with the port if it is not the usual one, and no path; `*` is none"
+    )]
+    Origin { origin: String },
+
+    #[error("api.tls has {given} and not {missing}: name both, or neither")]
+    HalfTls { given: &'static str, missing: &'static str },
 
     #[error("api.{setting} is zero: nothing would last so long")]
     NothingLasts { setting: &'static str },
@@ -132,10 +174,23 @@ impl ApiConfig {
             ("header_timeout", self.header_timeout),
             ("body_timeout", self.body_timeout),
             ("request_timeout", self.request_timeout),
+            ("tls.handshake_timeout", self.tls.handshake_timeout),
         ] {
             if time.is_zero() {
                 faults.push(ConfigFault::NoTime { setting });
             }
+        }
+        for origin in self.origins.iter().filter(|origin| !cors::is_origin(origin)) {
+            faults.push(ConfigFault::Origin { origin: origin.clone() });
+        }
+        match (&self.tls.certificate, &self.tls.key) {
+            (Some(_), None) => {
+                faults.push(ConfigFault::HalfTls { given: "certificate", missing: "key" });
+            }
+            (None, Some(_)) => {
+                faults.push(ConfigFault::HalfTls { given: "key", missing: "certificate" });
+            }
+            (Some(_), Some(_)) | (None, None) => {}
         }
         for host in &self.hosts {
             let authority: Result<axum::http::uri::Authority, _> = host.parse();

@@ -6,6 +6,8 @@ mod audit;
 mod auth;
 mod body;
 mod config;
+mod connection;
+mod cors;
 mod docs;
 mod error;
 mod frames;
@@ -24,6 +26,7 @@ mod sources;
 mod stale;
 mod state;
 mod tagged;
+mod tls;
 mod web;
 mod windows;
 
@@ -38,10 +41,11 @@ pub use crate::auth::{
     OLD_SECRET_ENV, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, PasswordFault, Peer, SECRET_ENV,
     TOKEN_ENV, Users, hash_password, new_ingest_token,
 };
-pub use crate::config::{ApiConfig, ConfigFault};
+pub use crate::config::{ApiConfig, ConfigFault, TlsConfig};
 pub use crate::openapi::openapi_json;
 pub use crate::server::{Server, StartError};
 pub use crate::state::{Parts, Readiness, Site};
+pub use crate::tls::TlsFault;
 
 use crate::state::Api;
 
@@ -77,6 +81,7 @@ pub fn router(
         .layer(from_fn_with_state(api.clone(), guard::in_time))
         .layer(from_fn_with_state(api.clone(), guard::known_host))
         .layer(from_fn(guard::safe_headers))
+        .layer(from_fn_with_state(api.clone(), cors::cors))
         .layer(from_fn_with_state(api.clone(), metrics::observe))
         .with_state(api))
 }

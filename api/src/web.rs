@@ -10,6 +10,7 @@ use crate::tagged::tagged;
 
 const PAGE: &str = include_str!("../web/index.html");
 const SCRIPT: &str = include_str!("../web/app.js");
+const LOGIN: &str = include_str!("../web/login.js");
 const CHART: &str = include_str!("../web/chart.js");
 const WORDS: &str = include_str!("../web/words.js");
 const STYLE: &str = include_str!("../web/style.css");
@@ -23,6 +24,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/", get(page))
         .route("/app.js", get(script))
         .route("/chart.js", get(chart))
+        .route("/login.js", get(login))
         .route("/words.js", get(words))
         .route("/style.css", get(style))
         .route("/icon.svg", get(icon))
@@ -38,6 +40,10 @@ async fn script(headers: HeaderMap) -> Response {
 
 async fn chart(headers: HeaderMap) -> Response {
     tagged(&headers, SCRIPT_TYPE, CHART)
+}
+
+async fn login(headers: HeaderMap) -> Response {
+    tagged(&headers, SCRIPT_TYPE, LOGIN)
 }
 
 async fn words(headers: HeaderMap) -> Response {

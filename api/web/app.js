@@ -5,6 +5,7 @@
 // nothing. Everything shown is text or an attribute, never markup.
 
 import { NONE, draw } from "./chart.js";
+import { carrying, forget, headers as identity, leave, logIn, renew } from "./login.js";
 import { LANGUAGES, Voice, knownZone } from "./words.js";
 
 const POLL_MS = 2_000;
@@ -56,11 +57,9 @@ class Refused extends Error {}
 class TokenWanted extends Error {}
 
 /** The answer at `path`, and whether it is another one than last time. */
-async function ask(path) {
+async function ask(path, again = true) {
   const known = kept.get(path);
-  const headers = {};
-  const token = sessionStorage.getItem("animov-token");
-  if (token) headers.authorization = `Bearer ${token}`;
+  const headers = identity();
   if (known) headers["if-none-match"] = known.etag;
   const response = await fetch(path, { headers, cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
   staleMs = Math.max(staleMs, 1000 * Number(response.headers.get("animov-stale") ?? 0));
@@ -68,6 +67,8 @@ async function ask(path) {
   // The header has whole seconds: half a second is the best guess of the rest.
   if (date && Math.abs(date + 500 - serverNow()) > 1500) clockAhead = date + 500 - Date.now();
   if (response.status === 304) return { body: known.body, changed: false };
+  // An access token is short-lived; the login goes on with the next one.
+  if (response.status === 401 && again && await renew(headers.authorization)) return ask(path, false);
   if (response.status === 401) throw new TokenWanted();
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
@@ -86,6 +87,7 @@ async function round() {
     if (lastAnswer === null) await introduce();
     const answer = await ask("v1/sources");
     sources = answer.body.items;
+    $("leave").hidden = !carrying();
     showSources();
     await Promise.all(sources.map(refresh));
     failures = 0;
@@ -380,18 +382,42 @@ function showAges() {
 // ---- choices and the token ----
 
 function askForToken() {
-  const tried = sessionStorage.getItem("animov-token") !== null;
-  sessionStorage.removeItem("animov-token");
+  wrong(carrying() ? voice.words.tokenWrong : "");
+  forget();
+  nobody();
   link("waiting");
-  $("ask-wrong").hidden = !tried;
   if (!$("ask").open) $("ask").showModal();
 }
 
-$("ask-form").addEventListener("submit", (event) => {
+/** What the one before has seen is not for the next. */
+function nobody() {
+  sources = [];
+  lastAnswer = null;
+  kept.clear();
+  $("leave").hidden = true;
+  showSources();
+}
+
+function wrong(why) {
+  $("ask-wrong").textContent = why;
+  $("ask-wrong").hidden = why === "";
+}
+
+$("ask-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  sessionStorage.setItem("animov-token", $("token").value.trim());
+  const [name, secret] = [$("name").value.trim(), $("token").value];
   $("token").value = "";
+  const { words } = voice;
+  const { status, minutes } = await logIn(name, secret);
+  const told = { 401: words.tokenWrong, 404: words.tokenNone, 429: words.tokenTooOften(minutes) };
+  wrong(status === 200 ? "" : told[status] ?? words.tokenAway);
+  if (status !== 200) return;
   $("ask").close();
+  round();
+});
+$("leave").addEventListener("click", async () => {
+  await leave();
+  nobody();
   round();
 });
 // There is nothing to see without it.

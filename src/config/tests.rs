@@ -57,6 +57,7 @@ fn the_example_shows_every_option() {
         ("prices.page", "[[prices.page]]"),
         ("database", "[database]"),
         ("api", "[api]"),
+        ("api.tls", "[api.tls]"),
         ("api.auth", "[api.auth]"),
         ("api.auth.key", "[[api.auth.key]]"),
         ("detector", "[detector]"),

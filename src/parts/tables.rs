@@ -48,6 +48,7 @@ pub(crate) fn tables(config: &Config, registry: &Registry) -> anyhow::Result<Tab
         }
         StateKind::MySql => {
             let state = MySqlState::open(&config.state.mysql, password().as_ref())?;
+            state.name_columns(&config.animov)?;
             state.metrics().register(registry).context(TWICE)?;
             Ok(Tables::of(state))
         }
@@ -90,7 +91,13 @@ pub(crate) fn migrate_tables(config: &Config) -> anyhow::Result<(i64, i64)> {
             make_parent(&config.state.path)?;
             Ok(SqliteState::migrate(&config.state.path)?)
         }
-        StateKind::MySql => Ok(MySqlState::migrate(&config.state.mysql, password().as_ref())?),
+        StateKind::MySql => {
+            let password = password();
+            let versions = MySqlState::migrate(&config.state.mysql, password.as_ref())?;
+            MySqlState::open(&config.state.mysql, password.as_ref())?
+                .name_columns(&config.animov)?;
+            Ok(versions)
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn until_stopped(
 
 fn announce(config: &Config, running: &Running, more: &[(&str, String)]) -> anyhow::Result<()> {
     let role = running.role();
-    let mut lines = vec![(role.page(), format!("http://{}/", running.address()))];
+    let mut lines = vec![(role.page(), format!("{}://{}/", running.scheme(), running.address()))];
     lines.push(("log", config.log.to_string()));
     if role.has_tables() {
         lines.push(("tables", config.state.to_string()));

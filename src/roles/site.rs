@@ -243,6 +243,11 @@ impl Running {
         self.api.address()
     }
 
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.api.scheme()
+    }
+
     /// Looks after everything until `stop`, or until something ends that must
     /// not; calls `each` every now and then.
     ///

@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 6] = [
 ];
 
 /// Each foreign library that lives in one place, and the place.
-const LIVES_IN: [(&str, &[&str]); 9] = [
+const LIVES_IN: [(&str, &[&str]); 12] = [
     ("ffmpeg_next", &["producers/src/decode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
@@ -29,6 +29,9 @@ const LIVES_IN: [(&str, &[&str]); 9] = [
         ],
     ),
     ("sqlx", &["sinks/src/state/mysql.rs", "sinks/src/state/mysql/"]),
+    ("tokio_rustls", &["api/src/tls.rs"]),
+    ("jsonwebtoken", &["api/src/auth/keys.rs", "api/src/auth/crypto.rs"]),
+    ("argon2::", &["api/src/auth/password.rs"]),
     ("ureq::", &["prices/src/fetch.rs", "prices/src/fetch/"]),
     ("scraper::", &["prices/src/extract.rs"]),
     ("timely::", &["pipeline/src/dataflow.rs", "pipeline/src/worker.rs", "pipeline/src/run.rs"]),

@@ -18,10 +18,11 @@ const CLOSED: [(Method, &str); 6] = [
 ];
 
 /// Every route that is open to anybody, and what it answers with.
-const OPEN: [(&str, &str); 10] = [
+const OPEN: [(&str, &str); 11] = [
     ("/", "text/html; charset=utf-8"),
     ("/app.js", "text/javascript; charset=utf-8"),
     ("/chart.js", "text/javascript; charset=utf-8"),
+    ("/login.js", "text/javascript; charset=utf-8"),
     ("/words.js", "text/javascript; charset=utf-8"),
     ("/style.css", "text/css; charset=utf-8"),
     ("/icon.svg", "image/svg+xml"),

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::world::World;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 fn few(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()
@@ -103,13 +103,13 @@ async fn more_requests_than_there_is_room_for_are_told_to_come_again() {
 }
 
 /// The API on a port of its own.
-struct Running {
+pub(crate) struct Running {
     server: JoinHandle<()>,
-    stop: oneshot::Sender<()>,
-    address: std::net::SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) address: std::net::SocketAddr,
 }
 
-async fn start(world: &World) -> Running {
+pub(crate) async fn start(world: &World) -> Running {
     let server = Server::bind(world.config.clone(), None, world.parts()).await.unwrap();
     let address = server.address();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -118,7 +118,7 @@ async fn start(world: &World) -> Running {
 }
 
 impl Running {
-    async fn connect(&self, request: &str) -> TcpStream {
+    pub(crate) async fn connect(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
@@ -126,7 +126,7 @@ impl Running {
 }
 
 /// Everything the server says until it closes.
-async fn rest(mut stream: TcpStream) -> String {
+pub(crate) async fn rest(mut stream: TcpStream) -> String {
     let mut said = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut said)).await.unwrap().unwrap();
     said

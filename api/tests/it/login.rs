@@ -151,7 +151,8 @@ async fn what_a_user_may_is_asked_of_the_tables_each_time() {
     assert_eq!(vera.get("/v1/sources").await.status, StatusCode::UNAUTHORIZED, "an old login");
     let vera = client.logged_in("vera").await;
     assert_eq!(vera.get("/v1/sources").await.status, StatusCode::OK);
-    change(UserChange::Password(world.people.kept().users[&name].password.clone()));
+    let same = world.people.kept().users[&name].password.clone();
+    change(UserChange::Password(same));
     assert_eq!(vera.get("/v1/sources").await.status, StatusCode::UNAUTHORIZED);
 }
 

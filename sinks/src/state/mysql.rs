@@ -20,6 +20,8 @@
 
 mod audit;
 mod batch;
+mod clock;
+mod columns;
 mod compare;
 mod connection;
 mod error;
@@ -43,6 +45,7 @@ use schemas::commit::{
 };
 use schemas::intervals::Intervals;
 use schemas::log::{LogId, Offset, Partition};
+use schemas::metric::Postures;
 use schemas::source::{SessionId, SourceId};
 use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
@@ -54,6 +57,8 @@ use crate::metrics::StateMetrics;
 use connection::{Link, Readers, Role, Server, in_view};
 use row::{Values, int, text};
 use writer::Writer;
+
+const ZONE: &str = "SELECT zone FROM shape";
 
 /// The tables of one site; see the [module](self).
 ///
@@ -132,7 +137,26 @@ impl MySqlState {
         state.runtime.wait(async {
             let link = server.connect(Role::Writes).await;
             let mut link = link.map_err(|error| server.failed("migrate", error))?;
-            schema::migrate(&mut link, server).await
+            let versions = schema::migrate(&mut link, server).await?;
+            // The clock of rows that were there before it.
+            let zone = link.row(sqlx::query(ZONE), |row| Ok(text(row, 0)?.to_owned())).await;
+            if let Some(zone) = zone.map_err(|error| server.failed("migrate", error))? {
+                let mut writer = Writer::new(link, state.metrics.clone());
+                writer.set_zone(server, &zone).await?;
+            }
+            Ok(versions)
+        })
+    }
+
+    /// Has the original system's views show, as its columns, the metrics that
+    /// `postures` names.
+    ///
+    /// # Errors
+    ///
+    /// The tables were opened for reading, or cannot be written.
+    pub fn name_columns(&self, postures: &Postures) -> Result<(), StoreError> {
+        self.write("name the original's columns in", async |link| {
+            columns::name(link, postures).await
         })
     }
 
@@ -217,12 +241,12 @@ impl StateStore for MySqlState {
         let metrics = serde_json::from_str(&metrics)
             .map_err(|error| self.server.damaged(format!("metrics of the shape: {error}")))?;
         let was = Shape { zone, metrics };
-        match was == *shape {
-            true => Ok(()),
-            false => {
-                Err(StoreError::OtherShape { was: Box::new(was), now: Box::new(shape.clone()) })
-            }
+        if was != *shape {
+            let (was, now) = (Box::new(was), Box::new(shape.clone()));
+            return Err(StoreError::OtherShape { was, now });
         }
+        let mut writer = self.writer()?.lock().unwrap_or_else(PoisonError::into_inner);
+        self.runtime.wait(writer.set_zone(&self.server, &shape.zone))
     }
 
     fn claim(&self, log: &LogId, partition: Partition, first: Offset) -> Result<Claim, StoreError> {

@@ -1,6 +1,7 @@
 //! What the tables on a server promise beyond the seam. Every test has a
 //! database of its own on the server that `ANIMOV_TEST_MYSQL` names.
 
+mod animov;
 mod database;
 mod imported;
 mod killed;

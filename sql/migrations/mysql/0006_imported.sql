@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS headcounts (
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- The original's tables, as its users read them.
-CREATE OR REPLACE SQL SECURITY INVOKER VIEW final AS
+CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW final AS
 SELECT
     wall                 AS `date`,
     NULLIF(lying, -1)    AS `Effectif couche`,
@@ -42,7 +42,7 @@ SELECT
 FROM headcounts
 WHERE number = 1;
 
-CREATE OR REPLACE SQL SECURITY INVOKER VIEW final_2 AS
+CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW final_2 AS
 SELECT
     wall                 AS `date`,
     NULLIF(lying, -1)    AS `Effectif couche`,

@@ -38,6 +38,7 @@ pub(super) struct Shared {
 pub(super) struct Api {
     runtime: Runtime,
     address: SocketAddr,
+    scheme: &'static str,
     serving: JoinHandle<()>,
     shut_down: oneshot::Sender<()>,
 }
@@ -81,17 +82,21 @@ impl Api {
         };
         let server =
             runtime.block_on(Server::bind(config.api.clone(), ApiToken::from_env()?, parts))?;
-        let address = server.address();
+        let (address, scheme) = (server.address(), server.scheme());
         let (shut_down, shutting_down) = oneshot::channel();
         let serving = runtime.spawn(server.serve(async {
             // Also when the sender is dropped: then there is nobody left.
             drop(shutting_down.await);
         }));
-        Ok(Api { runtime, address, serving, shut_down })
+        Ok(Api { runtime, address, scheme, serving, shut_down })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -104,7 +109,7 @@ impl Api {
     ///
     /// The API had ended in a panic.
     pub(super) fn finish(self) -> anyhow::Result<()> {
-        let Api { runtime, address: _, serving, shut_down } = self;
+        let Api { runtime, address: _, scheme: _, serving, shut_down } = self;
         drop(shut_down);
         let served = runtime.block_on(serving);
         // Calls of a store that hangs may still hold threads; they end with us.

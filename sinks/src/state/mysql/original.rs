@@ -21,6 +21,9 @@ use crate::state::mysql::row::text;
 /// The table of minutes.
 const TABLE: &str = "table_chevres_minute_serveur_v2";
 
+/// A table that only this program has.
+const OUR_OWN: &str = "window_metrics";
+
 /// What is asked of each of `total`, `couche` and `debout`.
 const PER_POSTURE: [&str; 8] = [
     "CAST({} AS SIGNED)",
@@ -104,17 +107,25 @@ impl OriginalDatabase {
 
     fn check(&self) -> Result<(), StoreError> {
         let found = self.ask("look into", async |link| {
+            let views = sqlx::query(
+                "SELECT LOWER(table_name) FROM information_schema.views
+                 WHERE table_schema = DATABASE() AND LOWER(table_name) = ?",
+            );
+            let view = link.row(views.bind(TABLE), |row| Ok(text(row, 0)?.to_owned())).await?;
             let columns = sqlx::query(
                 "SELECT LOWER(table_name), LOWER(column_name) FROM information_schema.columns
                  WHERE table_schema = DATABASE() AND LOWER(table_name) IN (?, 'window_metrics')",
             );
             let read = |row: &MySqlRow| Ok((text(row, 0)?.to_owned(), text(row, 1)?.to_owned()));
-            link.rows(columns.bind(TABLE), read).await
+            let mut found = link.rows(columns.bind(TABLE), read).await?;
+            // There it is a table; here, a view over the windows.
+            found.extend(view.map(|_| (OUR_OWN.to_owned(), String::new())));
+            Ok(found)
         })?;
         let refused = |what: String, hint: &str| {
             Err(StoreError::Refused { at: self.server.at(), what, hint: hint.to_owned() })
         };
-        if found.iter().any(|(table, _)| table == "window_metrics") {
+        if found.iter().any(|(table, _)| table == OUR_OWN) {
             return refused(
                 "it holds this program's own tables, whose minutes are counted already".to_owned(),
                 "name the original's database in database.host and database.database",

@@ -22,6 +22,10 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("ledger", include_str!("../../../../sql/migrations/mysql/0001_ledger.sql")),
     ("windows", include_str!("../../../../sql/migrations/mysql/0002_windows.sql")),
     ("logs", include_str!("../../../../sql/migrations/mysql/0003_logs.sql")),
+    ("animov", include_str!("../../../../sql/migrations/mysql/0004_animov.sql")),
+    ("animov tables", include_str!("../../../../sql/animov/tables.sql")),
+    ("animov views", include_str!("../../../../sql/animov/views.sql")),
+    ("animov procedures", include_str!("../../../../sql/animov/procedures.sql")),
     ("users", include_str!("../../../../sql/migrations/mysql/0005_users.sql")),
     ("imported", include_str!("../../../../sql/migrations/mysql/0006_imported.sql")),
 ];

@@ -23,10 +23,12 @@ use std::sync::Arc;
 
 use schemas::commit::{Commit, CommitError, StoreError};
 use schemas::source::SourceId;
+use schemas::window::Calendar;
 use sqlx::{Error, Row};
 use uuid::Uuid;
 
 use crate::metrics::StateMetrics;
+use crate::state::mysql::clock::{self, Clock, Day};
 use crate::state::mysql::connection::{Link, Role, Server};
 use crate::state::mysql::error::{is_answer, is_deadlock};
 use crate::state::mysql::row::text;
@@ -35,6 +37,9 @@ use crate::state::mysql::write::{self, Stop};
 /// How often a transaction is begun again that the server undid for another's
 /// sake.
 const DEADLOCKS_MAX: u32 = 5;
+
+/// Days of the clock in one transaction: so many are written in a second.
+const DAYS_MAX: usize = 32;
 
 /// Processes that have not committed for thirty days.
 const OLD_WRITERS: &str =
@@ -58,6 +63,7 @@ pub(super) struct Writer {
     lost: Option<Lost>,
     /// The rows of `source_metrics` that are known to be there.
     known_metrics: HashSet<(SourceId, Arc<str>)>,
+    clock: Clock,
     metrics: StateMetrics,
 }
 
@@ -76,6 +82,7 @@ impl Writer {
             link: Some(link.rest()),
             lost: None,
             known_metrics: HashSet::new(),
+            clock: Clock::default(),
             metrics,
         }
     }
@@ -106,6 +113,8 @@ impl Writer {
         {
             return Ok(());
         }
+        let days = self.clock.missing(commit);
+        self.write_days(server, &days).await.map_err(|error| server.failed("commit to", error))?;
         let mut deadlocks = 0;
         loop {
             match self.try_commit(server, commit).await {
@@ -121,6 +130,28 @@ impl Writer {
                 Err(Stop::Refused(refused)) => return Err(refused),
             }
         }
+    }
+
+    /// From now on the days of each commit are on the clock of `zone`, and so are
+    /// those of the windows that are there.
+    pub(super) async fn set_zone(&mut self, server: &Server, zone: &str) -> Result<(), StoreError> {
+        let calendar =
+            Calendar::in_zone(zone).map_err(|error| server.damaged(error.to_string()))?;
+        let failed = |error| server.failed("write the clock of", error);
+        let overdue = self.transact(server, async |link| clock::overdue(link, &calendar).await);
+        let overdue = overdue.await.map_err(failed)?;
+        self.write_days(server, &overdue).await.map_err(failed)?;
+        self.clock.set(calendar);
+        Ok(())
+    }
+
+    /// Puts `days` on the clock, a few in a transaction.
+    async fn write_days(&mut self, server: &Server, days: &[Day]) -> sqlx::Result<()> {
+        for days in days.chunks(DAYS_MAX) {
+            self.transact(server, async |link| clock::write(link, days).await).await?;
+            self.clock.learn(days);
+        }
+        Ok(())
     }
 
     /// Calls `change` in one transaction. It may be called again, and its

@@ -62,7 +62,7 @@ impl Server {
         self.try_ask(database, sql, read).unwrap_or_else(|error| panic!("{error}: {sql}"))
     }
 
-    fn try_ask<T>(
+    pub(crate) fn try_ask<T>(
         &self,
         database: Option<&str>,
         sql: &str,

@@ -5,16 +5,18 @@ use std::thread;
 use schemas::commit::StoreError;
 use sinks::state::mysql::MySqlState;
 
+use crate::mysql::animov::migrated::take_back;
 use crate::mysql::database::Database;
 
 /// The newest version.
-const KNOWN: i64 = 5;
+const KNOWN: i64 = 9;
 
 /// Takes all migrations but the first back.
 fn make_older(database: &Database) {
     drop(database.open());
+    take_back(database);
     database.run(
-        "DROP VIEW window_statistics, final, final_2;
+        "DROP VIEW window_statistics;
          DROP TABLE windows, window_metrics, logs, lost_ends, users, logins, ingest_tokens,
                     access_log, headcount_files, headcounts, price_pages, price_visits, prices,
                     imported_databases, imported_minutes;
