@@ -15,13 +15,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pipeline::config::PipelineConfig;
+use prices::config::PricesConfig;
 use producers::config::{CameraConfig, DetectorConfig, HerdConfig, ProducersConfig, PublishConfig};
 use schemas::commit::Shape;
 use schemas::metric::{MetricRules, Postures};
 use schemas::source::SourceId;
 use schemas::window::Calendar;
 use serde::{Deserialize, Deserializer};
-use sinks::config::{KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, StateConfig};
+use sinks::config::{
+    DatabaseConfig, KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, StateConfig,
+};
 
 pub(crate) use error::ConfigError;
 
@@ -39,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     pub(crate) state: StateConfig,
     pub(crate) snapshots: SnapshotsConfig,
+    pub(crate) prices: PricesConfig,
+    pub(crate) database: DatabaseConfig,
     pub(crate) api: api::ApiConfig,
     pub(crate) detector: DetectorConfig,
     pub(crate) publish: PublishConfig,
@@ -226,6 +231,7 @@ impl Config {
             let secrets = KafkaSecrets::from_env(variable);
             faults.extend(self.log.kafka.faults(&secrets).iter().map(ToString::to_string));
         }
+        faults.extend(page_faults(&self.prices));
         faults.extend(self.access_faults());
         faults
     }
@@ -285,6 +291,13 @@ fn metric_faults(rules: &MetricRules) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A page has one rhythm and one set of selectors.
+fn page_faults(prices: &PricesConfig) -> Vec<String> {
+    let pages = prices.page.iter().enumerate();
+    let twice = pages.filter(|(at, page)| prices.page[..*at].iter().any(|p| p.url == page.url));
+    twice.map(|(_, page)| format!("prices.page names {} twice", page.url)).collect()
 }
 
 /// Where somebody has chosen them, they must be there.

@@ -17,7 +17,7 @@ use crate::config::{Config, variable};
 
 pub(crate) use log::{Log, kafka_secrets, log_to_read};
 pub(crate) use spool::Outlet;
-pub(crate) use tables::{migrate_tables, tables, tables_to_read};
+pub(crate) use tables::{migrate_tables, original_database, tables, tables_to_read};
 
 /// Two parts with metrics of one name.
 const TWICE: &str = "a metric has two owners";

@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let parts = Parts {
         store: Some(Arc::<MemoryStore>::clone(&store)),
+        imported: None,
         snapshots: None,
         pictures: Arc::new(BlindPictures),
         users: None,

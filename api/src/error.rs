@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemas::commit::StoreError;
+use schemas::imported::file::InvalidFile;
 use schemas::log::LogError;
 use schemas::source::SourceId;
 use schemas::users::UserRole;
@@ -137,7 +138,13 @@ pub(crate) enum ApiError {
     )]
     UnsupportedType { given: Cow<'static, str> },
 
-    #[error("the body has more than {max} bytes; send the frames in several requests")]
+    #[error("the body is {given}; a file comes as text/csv, without a content encoding")]
+    NotCsv { given: String },
+
+    #[error("the file cannot be imported: {0}")]
+    UnreadableFile(#[source] InvalidFile),
+
+    #[error("the body has more than {max} bytes; send it in several parts")]
     BodyTooLarge { max: usize },
 
     #[error("the body has more than {max} frames; send them in several requests")]
@@ -242,6 +249,12 @@ impl ApiError {
             }
             ApiError::UnsupportedType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type", "Not a form of frames")
+            }
+            ApiError::NotCsv { .. } => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type", "Not CSV")
+            }
+            ApiError::UnreadableFile(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "unreadable-file", "Not such a file")
             }
             ApiError::BodyTooLarge { .. } | ApiError::TooManyFrames { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too much at once")

@@ -12,11 +12,14 @@ mod docs;
 mod error;
 mod frames;
 mod guard;
+mod headcounts;
 mod health;
+mod imported_minutes;
 mod metrics;
 mod openapi;
 mod page;
 mod params;
+mod prices;
 mod server;
 mod snapshots;
 mod sources;
@@ -96,8 +99,11 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(snapshots::nth_snapshot))
         .routes(routes!(snapshots::read_snapshot))
         .routes(routes!(snapshots::show_snapshot))
+        .routes(routes!(imported_minutes::list_imported_minutes))
+        .routes(routes!(prices::list_prices))
         .routes(routes!(openapi::read_openapi))
         .merge(auth::routes())
+        .merge(headcounts::routes())
         .merge(animov::routes())
         .merge(health())
 }

@@ -31,6 +31,9 @@ use crate::tagged;
         (name = "windows", description = "What they saw, window by window."),
         (name = "frames", description = "What producers send."),
         (name = "snapshots", description = "Pictures that were kept, with what was found in them."),
+        (name = "headcounts", description = "How many animals lay and stood, by quarters of an hour: \
+            from files, or as the cameras saw it."),
+        (name = "prices", description = "Prices that web pages showed."),
         (name = "animov", description = "The routes of the original system, for its clients: flat \
             arrays that `pandas.DataFrame(response.json())` takes."),
         (name = "auth", description = "Logging in and out. An access token is short-lived; whether its \

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use schemas::avro::Schemas;
 use schemas::commit::{StateStore, StoreError};
+use schemas::imported::ImportedStore;
 use schemas::log::{FrameLog, LogError};
 use schemas::metric::Postures;
 use schemas::picture::Pictures;
@@ -34,6 +35,8 @@ pub struct Parts {
     /// The tables that are read. A process without any answers only for its
     /// health.
     pub store: Option<Arc<dyn StateStore>>,
+    /// What was imported; with the tables, or not at all.
+    pub imported: Option<Arc<dyn ImportedStore>>,
     /// The pictures that were kept; with the tables, or not at all.
     pub snapshots: Option<Arc<dyn SnapshotStore>>,
     /// Who looks at the pixels of pictures.
@@ -191,6 +194,15 @@ impl Api {
     ) -> Result<T, ApiError> {
         let store = self.0.parts.store.clone().ok_or(ApiError::NoTables)?;
         self.off_the_loop(move || read(&*store)).await?.map_err(ApiError::Store)
+    }
+
+    /// Reads or changes what was imported.
+    pub(crate) async fn imported<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn ImportedStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.0.parts.imported.clone().ok_or(ApiError::NoTables)?;
+        self.off_the_loop(move || call(&*store)).await?.map_err(ApiError::Store)
     }
 
     /// Reads or changes the pictures that were kept.

@@ -4,6 +4,7 @@ pub mod avro;
 pub mod bugs;
 pub mod commit;
 pub mod frame;
+pub mod imported;
 pub mod intervals;
 pub mod log;
 pub mod metric;

@@ -1,6 +1,7 @@
-//! `[log]`, `[state]` and `[snapshots]` in `animov.toml`. Every field has a
+//! `[log]`, `[state]`, `[snapshots]` and `[database]` in `animov.toml`. Every field has a
 //! default.
 
+mod database;
 mod kafka;
 mod mysql;
 mod snapshots;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use database::{DATABASE_PASSWORD_ENV, DatabaseConfig, DatabaseKind, Driver};
 pub use kafka::{Compression, KafkaConfig, KafkaFault, KafkaSecrets, SaslMechanism, Security};
 pub use mysql::{InvalidMySqlUrl, MYSQL_PASSWORD_ENV, MySqlConfig, MySqlPassword, MySqlUrl, Tls};
 pub use snapshots::{

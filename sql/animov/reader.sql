@@ -18,6 +18,8 @@ GRANT SELECT, SHOW VIEW ON animov.vue_chevres_serier_heure TO animov_reader;
 GRANT SELECT, SHOW VIEW ON animov.vue_chevre_derniere_heure_last TO animov_reader;
 GRANT SELECT, SHOW VIEW ON animov.vue_chevres_serier_jour TO animov_reader;
 GRANT SELECT, SHOW VIEW ON animov.vue_chevre_derniere_jour_last TO animov_reader;
+GRANT SELECT, SHOW VIEW ON animov.final TO animov_reader;
+GRANT SELECT, SHOW VIEW ON animov.final_2 TO animov_reader;
 GRANT EXECUTE ON PROCEDURE animov.CalculerEcartTypeHeureTotal TO animov_reader;
 GRANT EXECUTE ON PROCEDURE animov.CalculerEcartTypeHeureDebout TO animov_reader;
 GRANT EXECUTE ON PROCEDURE animov.CalculerEcartTypeHeureCouche TO animov_reader;

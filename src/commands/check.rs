@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
+use prices::config::PageConfig;
+use prices::visit::Visitor;
 use producers::decode::{DecodeOptions, Decoder};
 use producers::detect::onnx::OnnxDetector;
 use sinks::config::{LogKind, SnapshotsKind, StateKind};
@@ -21,8 +24,9 @@ const PROBE: Duration = Duration::from_secs(8);
 
 /// Tells whether this site can run, and what to do where it cannot.
 ///
-/// Reads the configuration, tries the folder of the log and the tables, loads
-/// the models, takes one picture of each camera, and tries the API's address.
+/// Reads the configuration, tries the folder of the log and the tables, reaches the
+/// database of [database], reads each page of prices, loads the models, takes one
+/// picture of each camera, and tries the API's address.
 /// Changes nothing. Ends with code 3 if something is wrong.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -104,6 +108,13 @@ fn every_finding(
     tell(&Finding::new("log", log(config)))?;
     tell(&Finding::new("tables", state(config)))?;
     tell(&Finding::new("snapshots", snapshots(config)))?;
+    if let Some(connection) = config.database.connection() {
+        let about = format!("database {}", connection.url.place());
+        tell(&Finding::new(about, database(config)))?;
+    }
+    for page in &config.prices.page {
+        tell(&Finding::new(format!("prices of {}", page.url), prices(config, page)))?;
+    }
     let mut models = BTreeSet::new();
     for camera in &config.camera {
         let Some(options) = config.detector.options(camera.model.as_ref()) else { continue };
@@ -171,6 +182,18 @@ fn snapshots(config: &Config) -> anyhow::Result<String> {
             Ok(format!("{at} answers and can be written"))
         }
     }
+}
+
+fn database(config: &Config) -> anyhow::Result<String> {
+    let database = parts::original_database(config)?.context("no host is configured")?;
+    let rows = output::grouped(database.rows_behind(None)?);
+    Ok(format!("an ANIMOV database, with {rows} minutes to import"))
+}
+
+fn prices(config: &Config, page: &PageConfig) -> anyhow::Result<String> {
+    let prices = Visitor::new(&config.prices).visit(page)?.prices;
+    let without = prices.iter().filter(|price| price.price.is_none()).count();
+    Ok(format!("{} rows, {without} of them without a price", prices.len()))
 }
 
 /// Whether files can be made in `dir`, or in what is there of it.

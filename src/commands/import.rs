@@ -1,12 +1,16 @@
-//! `animov import counts`: histories from files, counted once.
+//! `animov import`: what other programs recorded. `counts` are histories of frames,
+//! which are counted, once; all else is kept beside what is counted.
 
 mod columns;
 mod csv;
+mod database;
 mod file_log;
+mod headcounts;
 mod line;
 mod lines;
 mod ndjson;
 mod tally;
+mod web;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -44,7 +48,7 @@ const FILES_AT_ONCE: usize = 16;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
 const EPOCH_FRAMES_MAX: NonZeroU32 = NonZeroU32::new(1_000_000).expect("positive");
 
-/// Counts what other programs recorded.
+/// Takes in what other programs recorded.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -54,6 +58,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Counts(Counts),
+    Csv(headcounts::Args),
+    Web(web::Args),
+    Database(database::Args),
 }
 
 const ABOUT: &str = r#"Counts files of counts: how many animals of each class each frame showed.
@@ -116,13 +123,21 @@ pub(crate) struct Counts {
     format: Option<Format>,
 }
 
-/// Imports the files.
+/// Imports what was asked for.
 ///
 /// # Errors
 ///
 /// The tables cannot be opened or written.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let What::Counts(counts) = &args.what;
+    match &args.what {
+        What::Counts(counts) => run_counts(counts),
+        What::Csv(args) => headcounts::run(args),
+        What::Web(args) => web::run(args),
+        What::Database(args) => database::run(args),
+    }
+}
+
+fn run_counts(counts: &Counts) -> anyhow::Result<Exit> {
     let config = counts.place.load()?;
     let stop = signals::stop_on_signal()?;
     let store = parts::tables(&config, &Registry::new())?.state;

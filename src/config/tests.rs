@@ -34,7 +34,8 @@ fn is_key((key, _): (&str, &str)) -> bool {
 #[test]
 fn the_examples_comments_are_a_configuration_too() {
     let config: Config = toml::from_str(&example_with_everything()).unwrap();
-    assert_eq!((config.camera.len(), config.herd.len()), (1, 1));
+    assert_eq!((config.camera.len(), config.herd.len(), config.prices.page.len()), (1, 1, 1));
+    assert!(config.database.host.is_some());
     assert!(config.detector.model.is_some());
 }
 
@@ -52,6 +53,9 @@ fn the_example_shows_every_option() {
         ("state.mysql", "[state.mysql]"),
         ("snapshots", "[snapshots]"),
         ("snapshots.mongo", "[snapshots.mongo]"),
+        ("prices", "[prices]"),
+        ("prices.page", "[[prices.page]]"),
+        ("database", "[database]"),
         ("api", "[api]"),
         ("api.tls", "[api.tls]"),
         ("api.auth", "[api.auth]"),
@@ -145,6 +149,10 @@ fn a_wrong_value_is_refused_where_it_stands() {
         refused("[snapshots]\nkind = \"files\""),
         refused("[snapshots.mongo]\nurl = \"mongodb://goat:secret@10.0.0.5\""),
         refused("[state]\nkind = \"postgres\""),
+        refused("[[prices.page]]\nurl = \"file:///etc/passwd\""),
+        refused("[[prices.page]]\nurl = \"https://a.example\"\nrow = \"..\""),
+        refused("[database]\npassword = \"hunter2\""),
+        refused("[database]\ntype = \"postgresql\""),
         refused("[state.mysql]\nurl = \"mysql://animov:hunter2@db/animov\""),
         refused("[state.mysql]\nanswer_timeout = \"10ms\""),
     ];

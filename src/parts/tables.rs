@@ -5,9 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use prometheus::Registry;
 use schemas::commit::StateStore;
+use schemas::imported::ImportedStore;
 use schemas::users::UserStore;
-use sinks::config::{MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
+use sinks::config::{DATABASE_PASSWORD_ENV, MYSQL_PASSWORD_ENV, MySqlPassword, StateKind};
 use sinks::state::mysql::MySqlState;
+use sinks::state::mysql::original::OriginalDatabase;
 use sinks::state::sqlite::SqliteState;
 
 use super::{TWICE, make_parent, secret};
@@ -17,12 +19,17 @@ use crate::config::Config;
 pub(crate) struct Tables {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) users: Arc<dyn UserStore>,
+    pub(crate) imported: Arc<dyn ImportedStore>,
 }
 
 impl Tables {
-    fn of<T: StateStore + UserStore + 'static>(tables: T) -> Tables {
+    fn of<T: StateStore + UserStore + ImportedStore + 'static>(tables: T) -> Tables {
         let tables = Arc::new(tables);
-        Tables { state: Arc::<T>::clone(&tables), users: tables }
+        Tables {
+            state: Arc::<T>::clone(&tables),
+            users: Arc::<T>::clone(&tables),
+            imported: tables,
+        }
     }
 }
 
@@ -92,6 +99,17 @@ pub(crate) fn migrate_tables(config: &Config) -> anyhow::Result<(i64, i64)> {
             Ok(versions)
         }
     }
+}
+
+/// Reaches the original system's database, if one is configured.
+///
+/// # Errors
+///
+/// It cannot be reached, or is another.
+pub(crate) fn original_database(config: &Config) -> anyhow::Result<Option<OriginalDatabase>> {
+    let Some(connection) = config.database.connection() else { return Ok(None) };
+    let password = secret(DATABASE_PASSWORD_ENV).map(MySqlPassword::from);
+    Ok(Some(OriginalDatabase::open(&connection, password.as_ref())?))
 }
 
 fn password() -> Option<MySqlPassword> {

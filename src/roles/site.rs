@@ -14,6 +14,7 @@ mod counting;
 mod janitor;
 mod server;
 mod sources;
+mod visits;
 mod watch;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use pipeline::Progress;
 use pipeline::metrics::PipelineMetrics;
 use prometheus::Registry;
 use schemas::commit::StateStore;
+use schemas::imported::ImportedStore;
 use schemas::log::FrameLog;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock};
@@ -36,6 +38,7 @@ use counting::{Bench, Counting};
 use janitor::Janitor;
 use server::Api;
 use sources::Sources;
+use visits::Visits;
 use watch::Watch;
 
 /// How often everything is looked after.
@@ -115,6 +118,7 @@ pub(crate) struct Running {
     sources: Option<Sources>,
     counting: Option<Counting>,
     janitor: Option<Janitor>,
+    visits: Option<Visits>,
     grace: Duration,
     api: Api,
     watched: Instant,
@@ -147,7 +151,7 @@ impl Running {
             false => None,
         };
         let users = tables.as_ref().map(|tables| Arc::clone(&tables.users));
-        let store = tables.map(|tables| tables.state);
+        let (store, imported) = tables.map(|tables| (tables.state, tables.imported)).unzip();
         if let Some(store) = &store {
             store.shape(&config.shape())?;
         }
@@ -166,6 +170,7 @@ impl Running {
         let shared = server::Shared {
             store: store.clone(),
             users,
+            imported: imported.clone(),
             snapshots: snapshots.as_ref().map(|opened| Arc::clone(&opened.store)),
             log: frames,
             clock: Arc::clone(&clock),
@@ -184,12 +189,13 @@ impl Running {
             sources: None,
             counting: None,
             janitor: None,
+            visits: None,
             grace: config.publish.grace,
             api,
             watched: now,
             retained: now,
         };
-        match running.start_rest(config, &clock, snapshots, sources_metrics) {
+        match running.start_rest(config, &clock, imported, snapshots, sources_metrics) {
             Ok(()) => Ok(running),
             Err(error) => {
                 running.finish()?;
@@ -202,6 +208,7 @@ impl Running {
         &mut self,
         config: &Config,
         clock: &Arc<dyn Clock>,
+        imported: Option<Arc<dyn ImportedStore>>,
         snapshots: Option<Opened>,
         metrics: producers::metrics::Metrics,
     ) -> anyhow::Result<()> {
@@ -216,6 +223,9 @@ impl Running {
                 progress: Arc::clone(&self.progress),
             };
             self.counting = Some(Counting::start(config, bench)?);
+        }
+        if let (true, Some(imported)) = (self.role.counts(), imported) {
+            self.visits = Some(Visits::start(&config.prices, imported, Arc::clone(clock))?);
         }
         if let Some(outlet) = &self.outlet {
             let started = Sources::start(config, outlet.frames(), Arc::clone(clock), metrics);
@@ -295,6 +305,9 @@ impl Running {
         });
         if let Some(janitor) = self.janitor {
             janitor.finish();
+        }
+        if let Some(visits) = self.visits {
+            visits.finish();
         }
         self.watch.pipeline_ended();
         let answered = self.api.finish();

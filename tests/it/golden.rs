@@ -14,6 +14,7 @@ use axum::http::Request;
 use producers::picture::Decoder;
 use schemas::commit::StateStore;
 use schemas::frame::{Detection, FrameId, Jpeg, Model};
+use schemas::imported::ImportedStore;
 use schemas::metric::Postures;
 use schemas::snapshot::{Snapshot, SnapshotStore};
 use schemas::source::{SessionId, SourceId};
@@ -39,8 +40,9 @@ const BEGIN: &str = "2026-03-28T18:00:00Z";
 const NOW: &str = "2026-03-29T16:00:30Z";
 
 /// What depends on when and where the data were counted.
-const MASKED: [&str; 8] = [
+const MASKED: [&str; 9] = [
     "appended_at",
+    "imported_at",
     "last_appended_at",
     "log",
     "next_offset",
@@ -51,7 +53,7 @@ const MASKED: [&str; 8] = [
 ];
 
 /// Each route's requests. Every documented GET is here, or in [`ELSEWHERE`].
-const REQUESTS: [(&str, &[&str]); 24] = [
+const REQUESTS: [(&str, &[&str]); 28] = [
     ("/sources", &["/sources"]),
     ("/dates", &["/dates", "/dates?source=2"]),
     (
@@ -98,6 +100,18 @@ const REQUESTS: [(&str, &[&str]); 24] = [
         "/v1/snapshots/{source}/{session}/{seq}/image",
         &["/v1/snapshots/1/00000000-0000-4000-8000-000000000001/7/image"],
     ),
+    (
+        "/v1/headcounts",
+        &[
+            "/v1/headcounts?source=2",
+            "/v1/headcounts?source=2&origin=final_2&order=oldest&limit=1",
+            "/v1/headcounts?source=2&origin=camera&from=2026-03-29T00:30:00Z&order=oldest&limit=4",
+            "/v1/headcounts",
+        ],
+    ),
+    ("/v1/headcounts/files", &["/v1/headcounts/files", "/v1/headcounts/files?source=3"]),
+    ("/v1/sources/{source}/imported-minutes", &["/v1/sources/1/imported-minutes"]),
+    ("/v1/prices", &["/v1/prices", "/v1/prices?from=2026-03-29&to=2026-03-28"]),
     ("/v1/audit", &["/v1/audit"]),
     ("/v1/parked", &["/v1/parked?limit=1"]),
     ("/v1/site", &["/v1/site"]),
@@ -168,6 +182,17 @@ fn filled(site: &Site) {
     let file = site.dir.path().join("herd.ndjson");
     std::fs::write(&file, lines).unwrap();
     succeeded(site.animov(&["import", "counts", file.to_str().unwrap()]));
+    let exports = site.dir.path().join("exports");
+    std::fs::create_dir(&exports).unwrap();
+    let header = "date;Effectif couche;Effectif debout\n";
+    for (name, rows) in [
+        ("pen-1.csv", "2026-03-29 12:00:00;3;4,5\n2026-03-29 12:01:00;;2\nhier;1;1\n"),
+        ("pen-2.csv", "29/03/2026 02:30;1;2\n29/03/2026 12:30;0;0\n"),
+    ] {
+        std::fs::write(exports.join(name), format!("{header}{rows}")).unwrap();
+    }
+    let exports = exports.to_str().unwrap();
+    succeeded(site.animov(&["import", "csv", exports, "--source", "2"]));
 }
 
 fn kept(snapshots: &dyn SnapshotStore) {
@@ -199,7 +224,7 @@ fn kept(snapshots: &dyn SnapshotStore) {
     assert_eq!(snapshots.put(&all).unwrap(), 3);
 }
 
-fn check<T: StateStore + UserStore + 'static>(
+fn check<T: StateStore + UserStore + ImportedStore + 'static>(
     site: &Site,
     store: Arc<T>,
     snapshots: Arc<dyn SnapshotStore>,
@@ -209,6 +234,7 @@ fn check<T: StateStore + UserStore + 'static>(
     let log = Segments::open(dir, SegmentsConfig::default(), clock).unwrap();
     let parts = Parts {
         store: Some(Arc::<T>::clone(&store)),
+        imported: Some(Arc::<T>::clone(&store)),
         snapshots: Some(snapshots),
         pictures: Arc::new(Decoder::default()),
         users: Some(Users { store, keys: None }),

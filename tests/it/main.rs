@@ -10,6 +10,7 @@ mod commands;
 mod contract;
 mod crash;
 mod golden;
+mod imported;
 mod incidents;
 mod oracle;
 mod page;

@@ -4,16 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate, and the crates of ours that it may name.
-const MAY_USE: [(&str, &[&str]); 5] = [
+const MAY_USE: [(&str, &[&str]); 6] = [
     ("schemas", &[]),
     ("producers", &["schemas"]),
+    ("prices", &["schemas"]),
     ("pipeline", &["schemas"]),
     ("sinks", &["schemas"]),
     ("api", &["schemas"]),
 ];
 
 /// Each foreign library that lives in one place, and the place.
-const LIVES_IN: [(&str, &[&str]); 10] = [
+const LIVES_IN: [(&str, &[&str]); 12] = [
     ("ffmpeg_next", &["producers/src/decode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
@@ -31,6 +32,8 @@ const LIVES_IN: [(&str, &[&str]); 10] = [
     ("tokio_rustls", &["api/src/tls.rs"]),
     ("jsonwebtoken", &["api/src/auth/keys.rs", "api/src/auth/crypto.rs"]),
     ("argon2::", &["api/src/auth/password.rs"]),
+    ("ureq::", &["prices/src/fetch.rs", "prices/src/fetch/"]),
+    ("scraper::", &["prices/src/extract.rs"]),
     ("timely::", &["pipeline/src/dataflow.rs", "pipeline/src/worker.rs", "pipeline/src/run.rs"]),
 ];
 

@@ -38,7 +38,7 @@ async fn too_many_bytes_or_frames_are_refused() {
     let answer = client.post("[".to_owned() + &" ".repeat(1000)).await;
     assert_eq!(
         answer.problem(),
-        "413 too-large: the body has more than 1000 bytes; send the frames in several requests"
+        "413 too-large: the body has more than 1000 bytes; send it in several parts"
     );
     // With a length that is told before the body is sent.
     let answer = client.with("content-length", "1001").post("[]").await;

@@ -15,6 +15,7 @@ mod animov;
 mod attacks;
 mod cors;
 mod frames;
+mod imported;
 mod limits;
 mod login;
 mod openapi;

@@ -41,6 +41,7 @@ impl Farm {
         let name = "<b>North & pen</b>".to_owned();
         let parts = Parts {
             store: Some(Arc::<MemoryStore>::clone(&store)),
+            imported: None,
             snapshots: None,
             pictures: Arc::new(BlindPictures),
             users: None,

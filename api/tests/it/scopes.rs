@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use schemas::frame::{Detection, FrameId, Jpeg, Model};
+use schemas::imported::{HeadcountFile, ImportedStore, Table};
 use schemas::snapshot::{Snapshot, SnapshotStore};
 use schemas::source::SessionId;
 use schemas::time::UnixMillis;
@@ -38,9 +39,10 @@ fn sources(answer: &Answer) -> Vec<i64> {
 }
 
 /// Every route that lists by source, with whether it takes `source`.
-const LISTS: [(&str, bool); 15] = [
+const LISTS: [(&str, bool); 16] = [
     ("/v1/sources", false),
     ("/v1/snapshots", true),
+    ("/v1/headcounts/files", true),
     ("/get_data_animov", true),
     ("/get_data_animov_ch", true),
     ("/get_data_animov_ch_minutes", true),
@@ -78,6 +80,14 @@ fn world() -> World {
         .flat_map(|seq| [1, 2, 7].map(|source| pictured(source, seq, at("2026-03-01T11:59:00Z"))))
         .collect();
     world.album.replace(&pictures).unwrap();
+    for source in [1, 2, 7] {
+        let (text, calendar) = ("date,Effectif couche,Effectif debout\n", &world.calendar);
+        let (source, now) = (herd::source(source), at("2026-03-01T12:00:00Z"));
+        let bytes = text.as_bytes();
+        let content =
+            HeadcountFile::read("a-1.csv", bytes, source, Table::First, calendar, now).unwrap();
+        world.imported.put_headcounts(&content.file, &content.rows).unwrap();
+    }
     *world.clock.0.lock().unwrap() = at("2026-03-01T12:05:00Z");
     world
 }
@@ -111,6 +121,9 @@ async fn another_users_source_is_refused_by_path() {
     let session = pictured(1, 0, at("2026-03-01T12:00:00Z")).id.session;
     for (path, own) in [
         ("/v1/sources/{}/windows/1m".to_owned(), 200),
+        ("/v1/sources/{}/imported-minutes".to_owned(), 200),
+        ("/v1/headcounts?source={}".to_owned(), 200),
+        ("/v1/headcounts?source={}&origin=camera".to_owned(), 200),
         (format!("/v1/snapshots/{{}}/{session}/0"), 200),
         (format!("/v1/snapshots/{{}}/{session}/0/image"), 200),
         (format!("/v1/snapshots/{{}}/{session}/99"), 404),

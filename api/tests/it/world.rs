@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use crate::support::album::{BlindPictures, MemoryAlbum};
 use crate::support::herd;
+use crate::support::imported::MemoryImported;
 use crate::support::memory::{MemoryLog, MemoryStore};
 use crate::support::people::MemoryPeople;
 
@@ -72,6 +73,7 @@ pub(crate) struct World {
     pub store: Arc<MemoryStore>,
     pub log: Arc<MemoryLog>,
     pub album: Arc<MemoryAlbum>,
+    pub imported: Arc<MemoryImported>,
     pub clock: Arc<SetClock>,
     pub calendar: Calendar,
     pub pipeline: PipelineState,
@@ -89,6 +91,7 @@ impl World {
             store: Arc::default(),
             log: Arc::default(),
             album: Arc::default(),
+            imported: Arc::default(),
             clock: Arc::new(SetClock(Mutex::new(at(NOON)))),
             calendar: Calendar::in_zone("Europe/Paris").unwrap(),
             pipeline: Arc::new(Mutex::new(Ok(()))),
@@ -149,6 +152,7 @@ impl World {
         let pipeline = Arc::clone(&self.pipeline);
         Parts {
             store: Some(Arc::<MemoryStore>::clone(&self.store)),
+            imported: Some(Arc::<MemoryImported>::clone(&self.imported)),
             snapshots: Some(Arc::<MemoryAlbum>::clone(&self.album)),
             pictures: Arc::new(BlindPictures),
             users: self.users(),

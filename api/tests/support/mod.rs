@@ -4,5 +4,6 @@
 pub mod album;
 pub mod browser;
 pub mod herd;
+pub mod imported;
 pub mod memory;
 pub mod people;

@@ -123,6 +123,17 @@ pub enum InvalidMySqlUrl {
     Options,
 }
 
+impl MySqlUrl {
+    /// The server and the database, whoever asks.
+    pub fn place(&self) -> String {
+        let MySqlUrl { user: _, host, port, database } = self;
+        match host.contains(':') {
+            true => format!("mysql://[{host}]:{port}/{database}"),
+            false => format!("mysql://{host}:{port}/{database}"),
+        }
+    }
+}
+
 impl FromStr for MySqlUrl {
     type Err = InvalidMySqlUrl;
 
@@ -209,7 +220,7 @@ impl fmt::Debug for MySqlPassword {
     }
 }
 
-fn a_second_at_least<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+pub(super) fn a_second_at_least<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let wait: Duration = humantime_serde::deserialize(from)?;
     match Duration::from_secs(1) <= wait {
         true => Ok(wait),

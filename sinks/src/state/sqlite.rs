@@ -17,6 +17,7 @@
 
 mod audit;
 mod histograms;
+mod imported;
 mod logbook;
 mod read;
 mod schema;

@@ -3,6 +3,7 @@
 
 mod animov;
 mod database;
+mod imported;
 mod killed;
 mod lost;
 mod many;
@@ -15,6 +16,7 @@ mod versions;
 use std::sync::Arc;
 
 use schemas::commit::{CommitError, Ledger, ParkReason, Parked, StateStore, StoreError};
+use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
@@ -24,6 +26,7 @@ use sinks::state::mysql::MySqlState;
 use sqlx::Row;
 
 use crate::commits::{log, minutes, next_offset, nth};
+use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
@@ -33,6 +36,7 @@ use database::Database;
 state_conformance!(InDatabase);
 logbook_conformance!(InDatabase);
 users_conformance!(InDatabase);
+imported_conformance!(InDatabase);
 
 struct InDatabase(Database);
 
@@ -54,6 +58,16 @@ impl TestState for InDatabase {
 
 impl TestUsers for InDatabase {
     fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(self.0.open())
+    }
+}
+
+impl TestImported for InDatabase {
+    fn new() -> Option<InDatabase> {
+        TestState::new()
+    }
+
+    fn open(&self) -> Arc<dyn ImportedStore> {
         Arc::new(self.0.open())
     }
 }

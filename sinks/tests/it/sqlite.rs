@@ -8,6 +8,7 @@ use std::thread;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use schemas::commit::{CommitError, StateStore, StoreError};
+use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
 use schemas::stats::{Histogram, Statistics};
 use schemas::time::UnixMillis;
@@ -17,6 +18,7 @@ use sinks::state::sqlite::SqliteState;
 
 use crate::child;
 use crate::commits::{log, minutes, next_offset, nth};
+use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
 use crate::conformance::state::{TestState, state_conformance};
@@ -26,6 +28,7 @@ use crate::tmpfs::SmallDisk;
 state_conformance!(InTempFile);
 logbook_conformance!(InTempFile);
 users_conformance!(InTempFile);
+imported_conformance!(InTempFile);
 
 struct InTempFile(RefCell<tempfile::TempDir>);
 
@@ -45,6 +48,16 @@ impl TestState for InTempFile {
 
 impl TestUsers for InTempFile {
     fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
+    }
+}
+
+impl TestImported for InTempFile {
+    fn new() -> Option<InTempFile> {
+        TestState::new()
+    }
+
+    fn open(&self) -> Arc<dyn ImportedStore> {
         Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use api::{ApiToken, Parts, Readiness, Server, Site, Users};
 use producers::picture::Decoder;
 use schemas::commit::StateStore;
+use schemas::imported::ImportedStore;
 use schemas::log::FrameLog;
 use schemas::snapshot::SnapshotStore;
 use schemas::time::Clock;
@@ -26,6 +27,7 @@ const WORKERS: usize = 2;
 pub(super) struct Shared {
     pub(super) store: Option<Arc<dyn StateStore>>,
     pub(super) users: Option<Arc<dyn UserStore>>,
+    pub(super) imported: Option<Arc<dyn ImportedStore>>,
     pub(super) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(super) log: Arc<dyn FrameLog>,
     pub(super) clock: Arc<dyn Clock>,
@@ -58,7 +60,7 @@ impl Api {
             .enable_all()
             .build()
             .context("could not start the API's threads")?;
-        let Shared { store, users, snapshots, log, clock, registry } = shared;
+        let Shared { store, imported, users, snapshots, log, clock, registry } = shared;
         let names: BTreeMap<_, _> = config.names().collect();
         let calendar = Calendar::in_zone(&config.site.zone)?;
         let site = Site { calendar, names, postures: config.animov.clone() };
@@ -66,8 +68,18 @@ impl Api {
         let readiness = Arc::new(readiness);
         let keys = config.keys()?;
         let users = users.map(|store| Users { store, keys });
-        let parts =
-            Parts { store, snapshots, pictures, users, log, clock, site, readiness, registry };
+        let parts = Parts {
+            store,
+            imported,
+            snapshots,
+            pictures,
+            users,
+            log,
+            clock,
+            site,
+            readiness,
+            registry,
+        };
         let server =
             runtime.block_on(Server::bind(config.api.clone(), ApiToken::from_env()?, parts))?;
         let (address, scheme) = (server.address(), server.scheme());

@@ -18,7 +18,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions, Error, MySql, MySqlConnection};
 use tokio::sync::Semaphore;
 
-use crate::config::{MySqlConfig, MySqlPassword, Tls};
+use crate::config::{DATABASE_PASSWORD_ENV, MYSQL_PASSWORD_ENV, MySqlConfig, MySqlPassword, Tls};
 use crate::state::mysql::error::{damaged, is_lost, store_error};
 
 /// How long an idle connection is kept. Shorter than [`SILENCE_MAX`], so that
@@ -37,8 +37,37 @@ const STATEMENTS_MAX: usize = 128;
 pub(super) struct Server {
     options: MySqlConnectOptions,
     at: String,
+    /// The same without the user.
+    place: String,
+    names: Names,
     connect_timeout: Duration,
     answer_timeout: Duration,
+}
+
+/// What its settings are called, for a person who is to change one.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    pub(super) user: &'static str,
+    pub(super) database: &'static str,
+    pub(super) tls: &'static str,
+    pub(super) password: &'static str,
+}
+
+impl Names {
+    const TABLES: Names = Names {
+        user: "state.mysql.url",
+        database: "state.mysql.url",
+        tls: "state.mysql.tls",
+        password: MYSQL_PASSWORD_ENV,
+    };
+
+    /// Of the original system's database.
+    pub(super) const ORIGINAL: Names = Names {
+        user: "database.username",
+        database: "database.database",
+        tls: "database.tls",
+        password: DATABASE_PASSWORD_ENV,
+    };
 }
 
 /// What a connection is for.
@@ -61,7 +90,17 @@ impl Role {
 }
 
 impl Server {
+    /// The server of our own tables.
     pub(super) fn new(config: &MySqlConfig, password: Option<&MySqlPassword>) -> Server {
+        Server::named(config, password, Names::TABLES)
+    }
+
+    /// A server whose settings have these `names`.
+    pub(super) fn named(
+        config: &MySqlConfig,
+        password: Option<&MySqlPassword>,
+        names: Names,
+    ) -> Server {
         let MySqlConfig { url, tls, tls_ca, connect_timeout, answer_timeout, .. } = config;
         let mut options = MySqlConnectOptions::new()
             .host(&url.host)
@@ -90,6 +129,8 @@ impl Server {
         Server {
             options,
             at: url.to_string(),
+            place: url.place(),
+            names,
             connect_timeout: *connect_timeout,
             answer_timeout: *answer_timeout,
         }
@@ -131,6 +172,16 @@ impl Server {
     /// The user's name, likewise.
     pub(super) fn user(&self) -> &str {
         self.options.get_username()
+    }
+
+    /// What its settings are called.
+    pub(super) fn names(&self) -> Names {
+        self.names
+    }
+
+    /// Where the tables are, whoever asks.
+    pub(super) fn place(&self) -> String {
+        self.place.clone()
     }
 
     /// Where the tables are, for a person.

@@ -6,7 +6,6 @@ use schemas::commit::StoreError;
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::config::MYSQL_PASSWORD_ENV;
 use crate::state::mysql::connection::Server;
 
 /// Numbers that MySQL and MariaDB give their errors. Where they differ, both.
@@ -108,13 +107,16 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 
 /// What a person has to do before the same may succeed, if anything.
 fn hint(server: &Server, error: &Error) -> Option<String> {
-    let (user, database) = (server.user(), server.database());
+    let (user, database, names) = (server.user(), server.database(), server.names());
     Some(match number_of(error) {
         Some(number::ACCESS_DENIED | number::ACCESS_DENIED_NO_PASSWORD) => {
-            format!("check the user in state.mysql.url, and the password in {MYSQL_PASSWORD_ENV}")
+            format!("check the user in {}, and the password in {}", names.user, names.password)
         }
         Some(number::BAD_DB) => {
-            format!("make it with CREATE DATABASE {database}, or name another in state.mysql.url")
+            format!(
+                "make it with CREATE DATABASE {database}, or name another in {}",
+                names.database
+            )
         }
         Some(
             number::DB_ACCESS_DENIED
@@ -133,8 +135,7 @@ fn hint(server: &Server, error: &Error) -> Option<String> {
         }
         _ => match error {
             Error::Tls(_) | Error::Configuration(_) => {
-                "check state.mysql.tls and state.mysql.tls_ca against what the server offers"
-                    .to_owned()
+                format!("check {0} and {0}_ca against what the server offers", names.tls)
             }
             _ => return None,
         },

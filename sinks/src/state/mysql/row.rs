@@ -22,6 +22,25 @@ impl Values {
         self.0.add(value).map_err(Error::Encode)
     }
 
+    pub(super) fn double(&mut self, value: f64) -> sqlx::Result<()> {
+        self.0.add(value).map_err(Error::Encode)
+    }
+
+    /// A value that may be NULL.
+    pub(super) fn maybe_small(&mut self, value: Option<i32>) -> sqlx::Result<()> {
+        self.0.add(value).map_err(Error::Encode)
+    }
+
+    /// A value that may be NULL.
+    pub(super) fn maybe_double(&mut self, value: Option<f64>) -> sqlx::Result<()> {
+        self.0.add(value).map_err(Error::Encode)
+    }
+
+    /// A value that may be NULL.
+    pub(super) fn maybe_text(&mut self, value: Option<&str>) -> sqlx::Result<()> {
+        self.0.add(value).map_err(Error::Encode)
+    }
+
     pub(super) fn small(&mut self, value: u32) -> sqlx::Result<()> {
         self.0.add(value).map_err(Error::Encode)
     }

@@ -2,9 +2,11 @@
 //!
 //! An implementation takes part by a type that makes fresh ones of it, and one
 //! line: `log_conformance!(Type)`, `state_conformance!(Type)` with
-//! `logbook_conformance!(Type)` and `users_conformance!(Type)`, or `snapshot_conformance!(Type)`.
+//! `logbook_conformance!(Type)`, `users_conformance!(Type)` and `imported_conformance!(Type)`,
+//! or `snapshot_conformance!(Type)`.
 
 pub(crate) mod gallery;
+pub(crate) mod imported;
 pub(crate) mod log;
 pub(crate) mod logbook;
 pub(crate) mod model;

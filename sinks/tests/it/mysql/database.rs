@@ -166,6 +166,13 @@ impl Database {
             "writers",
             "windows",
             "window_metrics",
+            "headcount_files",
+            "headcounts",
+            "price_pages",
+            "price_visits",
+            "prices",
+            "imported_databases",
+            "imported_minutes",
         ] {
             self.run(&format!("DELETE FROM {table}"));
         }

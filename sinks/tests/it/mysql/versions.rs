@@ -9,15 +9,17 @@ use crate::mysql::animov::migrated::take_back;
 use crate::mysql::database::Database;
 
 /// The newest version.
-const KNOWN: i64 = 8;
+const KNOWN: i64 = 9;
 
 /// Takes all migrations but the first back.
 fn make_older(database: &Database) {
     drop(database.open());
     take_back(database);
     database.run(
-        "DROP VIEW window_statistics; DROP TABLE windows, window_metrics, logs, lost_ends,
-                    users, logins, ingest_tokens, access_log;
+        "DROP VIEW window_statistics;
+         DROP TABLE windows, window_metrics, logs, lost_ends, users, logins, ingest_tokens,
+                    access_log, headcount_files, headcounts, price_pages, price_visits, prices,
+                    imported_databases, imported_minutes;
          DELETE FROM _sqlx_migrations WHERE 1 < version",
     );
 }
