@@ -1,12 +1,13 @@
 -- What an account that reads the original's tables may do, object by object: it sees
 -- nothing else in the database and writes nothing. SHOW VIEW lets libraries ask for a
--- view's columns. Make it first, with a password of
--- your own, and put your names in the place of `animov` and `animov_reader`:
+-- view's columns. Make the account first, with a password of your own, and put your names
+-- in the place of `animov` and `animov_reader`:
 --
 --   CREATE USER animov_reader IDENTIFIED BY '…';
 --
--- Never grant `animov.*`: the database also holds accounts of the API. The procedures
--- write ResultatsConsolides with the rights of whoever made the tables.
+-- Never grant `animov.*`: the database also holds what is not for readers, such as the
+-- accounts of the API. The procedures write ResultatsConsolides with the rights of
+-- whoever made the tables.
 
 GRANT SELECT, SHOW VIEW ON animov.table_chevres_minute_serveur_v2 TO animov_reader;
 GRANT SELECT, SHOW VIEW ON animov.table_chevres_minute TO animov_reader;

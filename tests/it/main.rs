@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "seeds and figures are shown when a test fails")]
 
 mod animov_client;
+mod animov_sql;
 mod bad_input;
 mod commands;
 mod contract;

@@ -48,14 +48,32 @@ impl Servers {
         format!("{}/{}", self.mysql.trim_end_matches('/'), self.name)
     }
 
-    fn sql(&self, statement: &str) {
+    /// The rows that `statement` gives in the database, columns by tabs.
+    pub(crate) fn ask(&self, statement: &str) -> Vec<String> {
+        let told = self.sql(&format!("USE {}; {statement}", self.name));
+        told.lines().map(str::to_owned).collect()
+    }
+
+    fn sql(&self, statement: &str) -> String {
         let (user, at) = self.mysql.trim_start_matches("mysql://").split_once('@').unwrap();
         let (host, port) = at.trim_end_matches('/').rsplit_once(':').unwrap();
         let ran = Command::new("mariadb")
-            .args(["--no-defaults", "-h", host, "-P", port, "-u", user, "-e", statement])
+            .args([
+                "--no-defaults",
+                "-h",
+                host,
+                "-P",
+                port,
+                "-u",
+                user,
+                "-N",
+                "-r",
+                "-e",
+                statement,
+            ])
             .output()
             .unwrap();
-        succeeded(ran);
+        succeeded(ran)
     }
 
     /// A site on them, whose topic is still to be made.
