@@ -110,7 +110,8 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start(world: &World) -> Running {
-    let server = Server::bind(world.config.clone(), None, world.parts()).await.unwrap();
+    let server =
+        Server::bind(world.config.clone(), world.token.clone(), world.parts()).await.unwrap();
     let address = server.address();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(server.serve(async { _ = stopped.await }));

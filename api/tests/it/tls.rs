@@ -25,6 +25,7 @@ fn certificate(dir: &Path, name: &str) {
         .arg(format!("/CN={name}"))
         .arg("-addext")
         .arg(format!("subjectAltName=DNS:{name}"))
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", "key.pem.new", "-out", "certificate.pem.new"])
         .current_dir(dir)
         .output()
