@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - A [`Viewer`], [`Producer`], [`Operator`] or [`Admin`] exists only for a request
-//!   that was let in, so a handler without any of them in its signature is public at
+//! - A [`Viewer`], [`Producer`] or [`Admin`] exists only for a request that was let
+//!   in, so a handler without any of them in its signature is public at
 //!   a glance. A test walks over all routes.
 //! - With a token or keys configured, only a bearer gets one. Without, the server
 //!   listens on loopback alone (see [`crate::config`]), and

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::auth::{ApiToken, AuthConfig, Keys, SECRET_ENV, TOKEN_ENV};
 use crate::cors;
+use crate::tls::{Tls, TlsFault};
 
 /// Where the API listens and what it bears. Every field has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -85,6 +86,17 @@ pub struct TlsConfig {
     /// How long a handshake may take.
     #[serde(with = "humantime_serde")]
     pub handshake_timeout: Duration,
+}
+
+impl TlsConfig {
+    /// Whether there is TLS, and its files can be used.
+    ///
+    /// # Errors
+    ///
+    /// They cannot.
+    pub fn check(&self) -> Result<bool, TlsFault> {
+        Ok(Tls::load(self)?.is_some())
+    }
 }
 
 impl Default for TlsConfig {

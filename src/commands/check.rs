@@ -232,11 +232,14 @@ fn api(config: &Config) -> anyhow::Result<String> {
              api.bind"
         ))
     })?;
-    let token = match api::ApiToken::from_env()? {
-        Some(_) => "clients need the token",
-        None => "open to this machine only, without a token",
+    let who = match (api::ApiToken::from_env()?, config.keys()?) {
+        (Some(_), Some(_)) => "clients need the token, or users log in",
+        (Some(_), None) => "clients need the token",
+        (None, Some(_)) => "users log in",
+        (None, None) => "open to this machine only, without a token",
     };
-    Ok(format!("{bind} is free; {token}"))
+    let over = if config.api.tls.check()? { " for HTTPS" } else { "" };
+    Ok(format!("{bind} is free{over}; {who}"))
 }
 
 #[cfg(test)]
@@ -271,6 +274,21 @@ mod tests {
         assert_eq!(marks, ["WRONG", "ok", "ok", "ok", "WRONG", "WRONG", "WRONG"], "{told:?}");
         assert!(!dir.path().join("not").exists(), "checking changes nothing");
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_that_give_no_tls_are_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config =
+            Config::parse("api.bind = '127.0.0.1:0'", Path::new("animov.toml")).unwrap();
+        assert_eq!(
+            api(&config).unwrap(),
+            "127.0.0.1:0 is free; open to this machine only, without a token"
+        );
+        config.api.tls.certificate = Some(dir.path().join("missing.pem"));
+        config.api.tls.key = Some(dir.path().join("missing.pem"));
+        let wrong = api(&config).unwrap_err().to_string();
+        assert!(wrong.contains("missing.pem (api.tls.certificate) cannot be read"), "{wrong}");
     }
 
     #[test]

@@ -19,13 +19,13 @@ use crate::{output, parts};
 /// Says who may log in, and which producers may append frames.
 ///
 /// Users log in on the page, or with POST /v1/auth/token. For that the server needs a
-/// secret of at least 32 characters in ANIMOV_AUTH_SECRET, or an [[api.auth.key]] in its
-/// configuration. A change is noticed by running servers within api.auth.recheck, two
+/// secret of at least 32 characters in `ANIMOV_AUTH_SECRET`, or an `[[api.auth.key]]` in
+/// its configuration. A change is noticed by running servers within api.auth.recheck, two
 /// seconds if nobody says otherwise. Everything done here is in the log that `animov
 /// user log` shows.
 ///
 /// A password is asked for on the terminal, without showing it; or it is the first line
-/// of standard input, or in ANIMOV_USER_PASSWORD. It is never an argument: other users of
+/// of standard input, or in `ANIMOV_USER_PASSWORD`. It is never an argument: other users of
 /// the machine can read those.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

@@ -11,7 +11,7 @@ use ring::signature::{
 };
 use ring::{hmac, rand};
 
-/// Signs and checks with HS256, RS256 and EdDSA.
+/// Signs and checks with HS256, RS256 and `EdDSA`.
 ///
 /// An [`EncodingKey`] holds the secret or the private key as PKCS #8, a
 /// [`DecodingKey`] the secret or what [`public`] makes.
