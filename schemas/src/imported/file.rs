@@ -212,6 +212,9 @@ fn line(text: &str, at: &csv::Position) -> u64 {
     at.line().saturating_add(u64::try_from(lines).unwrap_or(0))
 }
 
+/// A moment, and how many lie and stand.
+type Row = (Wall, Option<f64>, Option<f64>);
+
 /// Where the columns are.
 struct Columns {
     date: usize,
@@ -247,7 +250,7 @@ impl Columns {
         &self,
         record: &'r csv::StringRecord,
         calendar: &Calendar,
-    ) -> Result<(Wall, Option<f64>, Option<f64>), (&'static str, &'r str)> {
+    ) -> Result<Row, (&'static str, &'r str)> {
         if let Some(more) = record.iter().skip(self.count).find(|value| !value.trim().is_empty()) {
             return Err(("more values than columns", more));
         }
