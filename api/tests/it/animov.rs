@@ -90,7 +90,7 @@ async fn sources_and_dates_are_those_that_have_data() {
 async fn a_minute_has_every_statistic_of_the_original() {
     let minute = "/stats_minute?source=1&from=2026-03-01T11:02:00Z&to=1772362980";
     let answer = farm().client().get(minute).await;
-    insta::assert_snapshot!(answer.body, @r#"[{"timestamp":1772362920,"source":1,"total":20,"couche":15,"debout":5,"max_total":8,"max_couche":6,"max_debout":2,"min_total":5,"min_couche":3,"min_debout":1,"std_total":1.528,"std_couche":1.732,"std_debout":0.577,"Q1_total":6.0,"Q1_couche":4.5,"Q1_debout":1.5,"Q2_total":7.0,"Q2_couche":6.0,"Q2_debout":2.0,"Q3_total":7.5,"Q3_couche":6.0,"Q3_debout":2.0,"mode_total":"5,7,8","mode_couche":"6","mode_debout":"2","nb_frames":3}]"#);
+    insta::assert_snapshot!(answer.body, @r#"[{"id":207494528,"timestamp":1772362920,"source":1,"total":20,"couche":15,"debout":5,"max_total":8,"max_couche":6,"max_debout":2,"min_total":5,"min_couche":3,"min_debout":1,"std_total":1.528,"std_couche":1.732,"std_debout":0.577,"Q1_total":6.0,"Q1_couche":4.5,"Q1_debout":1.5,"Q2_total":7.0,"Q2_couche":6.0,"Q2_debout":2.0,"Q3_total":7.5,"Q3_couche":6.0,"Q3_debout":2.0,"mode_total":"5,7,8","mode_couche":"6","mode_debout":"2","nb_frames":3}]"#);
 }
 
 #[tokio::test]
