@@ -56,10 +56,11 @@ pub(super) fn nginx(www: &Path) -> io::Result<(String, Running)> {
     let port = free_port()?;
     let folder = www.display();
     let config = www.join("nginx.conf");
+    // Workers of a nginx that root starts may read the folder too; for others it says nothing.
     std::fs::write(
         &config,
         format!(
-            "daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/error.log;\n\
+            "user root; daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/error.log;\n\
              events {{ worker_connections 512; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
              default_type application/json; client_body_temp_path {folder}/body;\n\
