@@ -27,6 +27,7 @@ mod stale;
 mod state;
 mod tagged;
 mod tls;
+mod together;
 mod web;
 mod windows;
 

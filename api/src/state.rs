@@ -29,6 +29,7 @@ use crate::config::ApiConfig;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::stale::Answers;
+use crate::together::Together;
 
 /// What the API stands on.
 pub struct Parts {
@@ -97,6 +98,7 @@ struct Shared {
     calls: Arc<Semaphore>,
     requests: Semaphore,
     answers: Answers,
+    together: Together,
 }
 
 impl Api {
@@ -121,6 +123,7 @@ impl Api {
             calls,
             requests,
             answers,
+            together: Together::default(),
         })))
     }
 
@@ -180,6 +183,11 @@ impl Api {
     /// What was answered last.
     pub(crate) fn answers(&self) -> &Answers {
         &self.0.answers
+    }
+
+    /// Who asks of the same source.
+    pub(crate) fn together(&self) -> &Together {
+        &self.0.together
     }
 
     /// Whether there are tables to read.

@@ -1,5 +1,7 @@
 //! Answers that a client may keep, and ask about again.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -20,7 +22,7 @@ pub(crate) struct Answered {
     tag: String,
     /// The source whose windows are all that this tells of, as it was before they
     /// were read. While it is the same, so is the answer.
-    made_from: Option<SourceState>,
+    made_from: Option<Arc<SourceState>>,
 }
 
 impl Answered {
@@ -35,13 +37,13 @@ impl Answered {
     }
 
     /// The same, made from `source` as it was before its windows were read.
-    pub(crate) fn made_from(self, source: SourceState) -> Answered {
+    pub(crate) fn made_from(self, source: Arc<SourceState>) -> Answered {
         Answered { made_from: Some(source), ..self }
     }
 
     /// Whether it tells of `source` as it is.
     pub(crate) fn holds_for(&self, source: &SourceState) -> bool {
-        self.made_from.as_ref() == Some(source)
+        self.made_from.as_deref() == Some(source)
     }
 
     /// Bytes of the body.

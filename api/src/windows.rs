@@ -23,6 +23,7 @@ use crate::sources;
 use crate::stale::Address;
 use crate::state::Api;
 use crate::tagged::{self, Answered};
+use crate::together;
 
 /// Most windows in one answer: the minutes of a civil day, also where it has 25
 /// hours.
@@ -146,7 +147,7 @@ pub(crate) async fn list_windows(
     let (source, size) = (params::source(&source)?, params::size(&size)?);
     viewer.check(source)?;
     let Asked { part, metric, limit } = asked(source, size, params, &api.site().calendar)?;
-    let Some(known) = api.read(move |store| store.source(source)).await? else {
+    let Some(known) = together::source(&api, source).await? else {
         return Err(ApiError::NoSuchSource(source));
     };
     let unchanged = address.and_then(|Extension(at)| api.answers().unchanged(&at, &known));
