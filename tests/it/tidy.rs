@@ -149,3 +149,16 @@ fn the_map_names_what_exists() {
         }
     }
 }
+
+#[test]
+fn the_image_is_made_from_every_crate() {
+    let [made, let_in] = ["docker/Dockerfile", ".dockerignore"]
+        .map(|file| fs::read_to_string(root().join(file)).unwrap());
+    for (member, _) in MAY_USE {
+        assert!(
+            made.contains(&format!("COPY {member} {member}\n")),
+            "Dockerfile leaves {member} out"
+        );
+        assert!(let_in.contains(&format!("!{member}\n")), ".dockerignore leaves {member} out");
+    }
+}
