@@ -3,13 +3,13 @@
 //!
 //! # Invariants
 //!
-//! - An answer from here says so, and how old it is: header [`STALE`], seconds.
-//! - Only an answer to the very same path and query is given again, to somebody who
-//!   may see the same sources, and only
-//!   where the handler itself found the tables away: whoever may not ask is
-//!   refused before that.
-//! - An answer that is given because nothing changed was made from the very state
-//!   of its source that the tables hold now.
+//! - An answer that is given because the tables are away says so, and how old it is:
+//!   header [`STALE`], seconds. It is given only where the handler itself found them
+//!   away: whoever may not ask is refused before that.
+//! - An answer that is given because nothing changed was made from the very state of
+//!   its source that the tables hold now: it is not old, and says nothing.
+//! - Either is given only to the very same path and query, and to somebody who may see
+//!   the same sources.
 //! - Only what has a tag is kept: rows. The ledger's proof is never given from
 //!   memory.
 //! - At most [`ANSWERS_MAX`] answers and [`BYTES_MAX`] bytes are kept; the oldest

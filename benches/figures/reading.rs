@@ -104,7 +104,7 @@ impl Site {
     fn animov(&self, command: &str) -> Command {
         let mut animov = Command::new(ANIMOV);
         animov.arg(command);
-        // `import` has a word of its own before its options.
+        // By the environment, because `import` has a word of its own before its options.
         let place = [("ANIMOV_CONFIG", &self.config), ("ANIMOV_STATE", &self.state)];
         animov.envs(place).env("RUST_LOG", "warn").stderr(Stdio::null());
         animov
