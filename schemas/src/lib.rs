@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accuracy;
 pub mod avro;
 pub mod bugs;
 pub mod commit;
+mod digest;
 pub mod frame;
 pub mod imported;
 pub mod intervals;

@@ -10,13 +10,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
-use sha2::{Digest, Sha256};
 
 use super::headcount::{Headcount, Table, Wall};
+use crate::digest;
 use crate::source::SourceId;
 use crate::time::UnixMillis;
 use crate::window::Calendar;
@@ -136,7 +135,7 @@ impl HeadcountFile {
             source,
             table,
             name: name.to_owned(),
-            sha256: hexadecimal(&Sha256::digest(bytes)),
+            sha256: digest::sha256(bytes),
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             imported_at: now,
             rows_read,
@@ -144,14 +143,6 @@ impl HeadcountFile {
         };
         Ok(Content { file, rows, refused })
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn decoded(bytes: &[u8]) -> Result<Cow<'_, str>, InvalidFile> {
