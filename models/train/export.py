@@ -1,0 +1,134 @@
+"""The net as an ONNX file that animov reads by itself.
+
+Its contract is the one animov knows as Ultralytics v8: input `images` f32 [1, 3, H, W], RGB, 0 to 1,
+the picture centred on grey; output `output0` f32 [1, 4 + classes, N], boxes in input pixels and a
+score for each class; the classes' names in the metadata. Normalisation is folded into the
+convolutions before it.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+import net
+
+DESCRIPTION = (
+    "Goats from a fixed camera, standing or lying. Trained from nothing on rendered pens by animov's own "
+    "models/train; no third-party weights, code or pictures."
+)
+LICENCE = "MIT OR Apache-2.0"
+OPSET = 17
+
+
+class Exported(nn.Module):
+    """The net with its answers decoded."""
+
+    def __init__(self, detector: net.Detector) -> None:
+        super().__init__()
+        self.detector = folded(detector)
+        centres, strides = net.cells(detector.shape.height, detector.shape.width)
+        self.register_buffer("centres", centres)
+        self.register_buffer("strides", strides)
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers = self.detector(images)
+        boxes = net.boxes(answers, self.centres, self.strides)
+        return torch.cat((boxes, net.scores(answers)), dim=-1).transpose(1, 2)
+
+
+def folded(detector: net.Detector) -> net.Detector:
+    """A copy for answering only, each normalisation folded into its convolution."""
+    detector = copy.deepcopy(detector).float().eval()
+    for part in detector.modules():
+        if not isinstance(part, net.Convolution):
+            continue
+        inner, normal = part.convolution, part.normalisation
+        factor = normal.weight / (normal.running_var + normal.eps).sqrt()
+        with torch.no_grad():
+            inner.weight.mul_(factor.reshape(-1, *([1] * (inner.weight.dim() - 1))))
+            inner.bias = nn.Parameter(normal.bias - normal.running_mean * factor)
+        part.normalisation = nn.Identity()
+    return detector
+
+
+def model_of(detector: net.Detector) -> tuple[Exported, callable]:
+    """The decoded net, and it as a function of bytes, for evaluation."""
+    exported = Exported(detector).eval()
+    last = torch.channels_last
+    exported = exported.to(memory_format=last)
+
+    def answer(pictures: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            images = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255.0
+            return exported(images).numpy()
+
+    return exported, answer
+
+
+def export(detector: net.Detector, file: Path, classes: list[str]) -> dict[str, float]:
+    """Writes `file`, checks that ONNX Runtime answers as PyTorch does, and measures it."""
+    exported = Exported(detector).eval()
+    height, width = detector.shape.height, detector.shape.width
+    part = file.with_suffix(".part")
+    with warnings.catch_warnings():
+        # The newer exporter needs another package for a net as plain as this one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            exported, (torch.zeros(1, 3, height, width),), str(part), dynamo=False,
+            opset_version=OPSET, input_names=["images"], output_names=["output0"],
+        )
+    written = onnx.load(part)
+    names = "{" + ", ".join(f"{at}: {name!r}" for at, name in enumerate(classes)) + "}"
+    metadata = {
+        "task": "detect", "names": names, "stride": str(net.STRIDES[-1]), "imgsz": f"[{height}, {width}]",
+        "batch": "1", "description": DESCRIPTION, "license": LICENCE,
+    }
+    onnx.helper.set_model_props(written, metadata)
+    written.producer_name, written.doc_string = "animov", DESCRIPTION
+    onnx.checker.check_model(written)
+    onnx.save(written, part)
+    figures = compared(exported, part, height, width)
+    # Under its name only once it is known to answer rightly.
+    part.replace(file)
+    return figures | {"bytes": file.stat().st_size, "weights": net.weights(detector)}
+
+
+def session(file: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def compared(exported: Exported, file: Path, height: int, width: int) -> dict[str, float]:
+    """How far ONNX Runtime is from PyTorch, and how long it takes on one thread."""
+    runtime = session(file)
+    random = np.random.default_rng(0)
+    box, score = 0.0, 0.0
+    for _ in range(4):
+        images = random.random((1, 3, height, width), np.float32)
+        (ours,) = runtime.run(None, {"images": images})
+        with torch.no_grad():
+            theirs = exported(torch.from_numpy(images)).numpy()
+        box = max(box, float(np.abs(ours[:, :4] - theirs[:, :4]).max()))
+        score = max(score, float(np.abs(ours[:, 4:] - theirs[:, 4:]).max()))
+    if not (box < 0.05 and score < 1e-3):
+        raise RuntimeError(f"{file}: ONNX Runtime's boxes differ by {box} px, its scores by {score}")
+    times = []
+    for _ in range(30):
+        begin = time.perf_counter()
+        runtime.run(None, {"images": images})
+        times.append(time.perf_counter() - begin)
+    return {
+        "box_difference_px": box,
+        "score_difference": score,
+        "one_thread_ms": round(1000.0 * sorted(times)[len(times) // 2], 2),
+    }
