@@ -24,9 +24,6 @@ import sys
 import time
 from pathlib import Path
 
-# A training of a few threads; more processes would only wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
-
 import numpy as np
 import onnxruntime
 import torch
@@ -81,6 +78,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=416, help="the input's width, a multiple of 32")
     parser.add_argument("--validate-every", type=float, default=5.0, metavar="MINUTES", help="between two validations and checkpoints (default 5)")
     parser.add_argument("--line-every", type=float, default=30.0, metavar="SECONDS", help="between two lines (default 30)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a step (default 1: a net this small gains little from more, and loses much where they must wait for another program)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside --out")
     options = parser.parse_args(argv)
     for side in (options.height, options.width):
@@ -107,6 +105,7 @@ class Training:
 
     def __init__(self, options: argparse.Namespace, data: Dataset, val: Dataset) -> None:
         self.options, self.data, self.val = options, data, val
+        torch.set_num_threads(options.threads)
         torch.manual_seed(options.seed)
         shape = net.Shape(height=options.height, width=options.width, classes=len(data.classes))
         self.net = net.Detector(shape).to(memory_format=torch.channels_last)
