@@ -180,3 +180,16 @@ def average_precision(boxes: list[Boxes], labels: list[Array], label: int) -> fl
 def best(figures: dict[str, object]) -> dict[str, float]:
     """The confidence whose counts are nearest to the truth."""
     return min(figures["thresholds"], key=lambda row: (row["count_mae"], row["confidence"]))
+
+
+def described(figures: dict[str, object]) -> str:
+    """The figures in a line."""
+    row = best(figures)
+    ap50 = ", ".join(f"{name} {value:.3f}" for name, value in figures["ap50"].items())
+    errors = " ".join(f"{at['confidence']:.2f}:{at['count_mae']:.2f}" for at in figures["thresholds"])
+    return (
+        f"AP50 {ap50}; count MAE by confidence {errors}; at {row['confidence']:.2f} exact "
+        f"{row['count_exact']:.3f}, MAE by class {row['count_mae_by_class']:.3f}, class-agnostic "
+        f"{row['count_mae_agnostic']:.3f}, recall {row['recall']:.3f}, precision {row['precision']:.3f}, posture "
+        f"right {row['posture_right']:.3f}, doubles {row['doubles_per_100']:.2f} a hundred animals"
+    )

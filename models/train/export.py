@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,22 +61,25 @@ def folded(detector: net.Detector) -> net.Detector:
     return detector
 
 
-def model_of(detector: net.Detector) -> tuple[Exported, callable]:
-    """The decoded net, and it as a function of bytes, for evaluation."""
-    exported = Exported(detector).eval()
-    last = torch.channels_last
-    exported = exported.to(memory_format=last)
+def model_of(detector: net.Detector) -> Callable[[np.ndarray], np.ndarray]:
+    """The decoded net as a function of pictures `[B, H, W, 3]`, for evaluation."""
+    exported = Exported(detector).eval().to(memory_format=torch.channels_last)
 
     def answer(pictures: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            images = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255.0
-            return exported(images).numpy()
+            return exported(images_of(pictures)).numpy()
 
-    return exported, answer
+    return answer
 
 
-def export(detector: net.Detector, file: Path, classes: list[str]) -> dict[str, float]:
-    """Writes `file`, checks that ONNX Runtime answers as PyTorch does, and measures it."""
+def images_of(pictures: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255.0
+
+
+def export(
+    detector: net.Detector, file: Path, classes: list[str], pictures: np.ndarray
+) -> dict[str, float]:
+    """Writes `file`, checks that ONNX Runtime answers as PyTorch does on `pictures`, and times it."""
     exported = Exported(detector).eval()
     height, width = detector.shape.height, detector.shape.width
     part = file.with_suffix(".part")
@@ -96,7 +100,7 @@ def export(detector: net.Detector, file: Path, classes: list[str]) -> dict[str, 
     written.producer_name, written.doc_string = "animov", DESCRIPTION
     onnx.checker.check_model(written)
     onnx.save(written, part)
-    figures = compared(exported, part, height, width)
+    figures = compared(exported, part, pictures)
     # Under its name only once it is known to answer rightly.
     part.replace(file)
     return figures | {"bytes": file.stat().st_size, "weights": net.weights(detector)}
@@ -108,13 +112,12 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def compared(exported: Exported, file: Path, height: int, width: int) -> dict[str, float]:
+def compared(exported: Exported, file: Path, pictures: np.ndarray) -> dict[str, float]:
     """How far ONNX Runtime is from PyTorch, and how long it takes on one thread."""
     runtime = session(file)
-    random = np.random.default_rng(0)
     box, score = 0.0, 0.0
-    for _ in range(4):
-        images = random.random((1, 3, height, width), np.float32)
+    for picture in pictures:
+        images = images_of(picture[None]).numpy()
         (ours,) = runtime.run(None, {"images": images})
         with torch.no_grad():
             theirs = exported(torch.from_numpy(images)).numpy()

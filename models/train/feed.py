@@ -42,17 +42,16 @@ class Batch:
 
 
 class Augmented(IterableDataset):
-    """Batches without an end, from batch number `first` on."""
+    """The batches of the `numbers` given."""
 
-    def __init__(self, data: Dataset, size: int, seed: int, first: int, mild: bool) -> None:
-        self.data, self.size, self.seed, self.first, self.mild = data, size, seed, first, mild
+    def __init__(self, data: Dataset, size: int, seed: int, numbers: range, mild: bool) -> None:
+        self.data, self.size, self.seed, self.numbers, self.mild = data, size, seed, numbers, mild
 
     def __iter__(self) -> Iterator[Batch]:
-        number = self.first
         height, width = self.data.pictures.shape[1:3]
         augmenter = Augmenter(height, width, default_rng(self.seed))
         strength = MILD if self.mild else STRONG
-        while True:
+        for number in self.numbers:
             augmenter.random = default_rng((self.seed, number, int(self.mild)))
             made = []
             for slot in range(self.size):
@@ -62,7 +61,6 @@ class Augmented(IterableDataset):
                     sources += [self.at(int(other)) for other in others]
                 made.append(augmenter(sources, strength))
             yield collate(made)
-            number += 1
 
     def source(self, number: int) -> tuple[np.ndarray, Labels]:
         """Every picture once an epoch, in an order of the epoch's own."""
@@ -85,8 +83,8 @@ def collate(made: list[tuple[np.ndarray, Labels]]) -> Batch:
     return Batch(pictures, torch.from_numpy(np.concatenate(rows).astype(np.float32)))
 
 
-def batches(data: Dataset, size: int, seed: int, first: int, mild: bool) -> Iterator[Batch]:
-    dataset = Augmented(data, size, seed, first, mild)
+def batches(data: Dataset, size: int, seed: int, numbers: range, mild: bool) -> Iterator[Batch]:
+    dataset = Augmented(data, size, seed, numbers, mild)
     # Forked, for else the whole data would be copied to the process.
     loader = DataLoader(
         dataset, batch_size=None, num_workers=1, prefetch_factor=AHEAD, timeout=WAIT_SECONDS,
