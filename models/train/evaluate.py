@@ -25,7 +25,7 @@ IOU_MAX = 0.45
 MATCH = 0.5
 #: Below this no box is looked at.
 SCORE_MIN = 0.01
-THRESHOLDS = tuple(round(0.25 + 0.05 * step, 2) for step in range(8))
+THRESHOLDS = tuple(round(0.1 + 0.05 * step, 2) for step in range(11))
 
 Array = NDArray[np.float32]
 #: Pictures `[B, H, W, 3]` bytes to outputs `[B, 4 + classes, N]` as the exported model answers.

@@ -126,12 +126,13 @@ def compared(exported: Exported, file: Path, pictures: np.ndarray) -> dict[str, 
     if not (box < 0.05 and score < 1e-3):
         raise RuntimeError(f"{file}: ONNX Runtime's boxes differ by {box} px, its scores by {score}")
     times = []
-    for _ in range(30):
+    for _ in range(50):
         begin = time.perf_counter()
         runtime.run(None, {"images": images})
         times.append(time.perf_counter() - begin)
     return {
         "box_difference_px": box,
         "score_difference": score,
-        "one_thread_ms": round(1000.0 * sorted(times)[len(times) // 2], 2),
+        # The fastest: the others tell how busy the machine was.
+        "one_thread_ms": round(1000.0 * min(times), 2),
     }
