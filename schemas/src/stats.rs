@@ -266,7 +266,7 @@ fn quantile(histogram: &Histogram, frames: u64, quarter: u64) -> Quarters {
 }
 
 #[expect(clippy::as_conversions, reason = "the nearest double is what a quotient needs")]
-pub(crate) fn to_f64(integer: u64) -> f64 {
+pub fn to_f64(integer: u64) -> f64 {
     integer as f64
 }
 

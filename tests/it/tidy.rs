@@ -4,17 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate, and the crates of ours that it may name.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("schemas", &[]),
     ("producers", &["schemas"]),
     ("prices", &["schemas"]),
     ("pipeline", &["schemas"]),
     ("sinks", &["schemas"]),
+    ("accuracy", &["schemas"]),
     ("api", &["schemas"]),
 ];
 
 /// Each foreign library that lives in one place, and the place.
-const LIVES_IN: [(&str, &[&str]); 12] = [
+const LIVES_IN: [(&str, &[&str]); 13] = [
     ("ffmpeg_next", &["producers/src/decode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
@@ -33,6 +34,7 @@ const LIVES_IN: [(&str, &[&str]); 12] = [
     ("jsonwebtoken", &["api/src/auth/keys.rs", "api/src/auth/crypto.rs"]),
     ("argon2::", &["api/src/auth/password.rs"]),
     ("ureq::", &["prices/src/fetch.rs", "prices/src/fetch/"]),
+    ("plotters::", &["accuracy/src/plot.rs"]),
     ("scraper::", &["prices/src/extract.rs"]),
     ("timely::", &["pipeline/src/dataflow.rs", "pipeline/src/worker.rs", "pipeline/src/run.rs"]),
 ];
