@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    api, audit, camera, check, demo, detect, export, import, log, migrate, pipeline, replay, run,
-    simulate, user,
+    accuracy, api, audit, camera, check, demo, detect, export, import, label, log, migrate,
+    pipeline, replay, run, simulate, user,
 };
 use crate::exit;
 use crate::logging::LogFormat;
@@ -51,6 +51,9 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Check(check::Args),
     Detect(detect::Args),
+    Label(label::Args),
+    // By far the longest.
+    Accuracy(Box<accuracy::Args>),
     Import(import::Args),
     Export(export::Args),
     Audit(audit::Args),

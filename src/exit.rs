@@ -9,8 +9,8 @@ pub(crate) enum Exit {
     Ok,
     /// `check` found something wrong, `audit` an imbalance.
     Wrong,
-    /// `import` could use nothing of what it was given, or `detect` saw no
-    /// picture.
+    /// `import` could use nothing of what it was given, or `detect` and `label
+    /// export` saw no picture.
     Nothing,
 }
 
@@ -31,7 +31,7 @@ Exit codes:
   1    the work could not be done; the error says what was tried and what to do
   2    the command line or the configuration is wrong
   3    `check` found something wrong, or `audit` an imbalance
-  4    `import` could count nothing of what it was given, or `detect` saw no picture
+  4    `import` could count nothing of what it was given; `detect` or `label export` saw no picture
   130  ended at once by a second SIGINT (143 by a second SIGTERM)";
 
 impl From<Exit> for ExitCode {

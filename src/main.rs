@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: &Command) -> anyhow::Result<Exit> {
     use crate::commands::{
-        api, audit, camera, check, demo, detect, export, import, log, migrate, pipeline, replay,
-        run, simulate, user,
+        accuracy, api, audit, camera, check, demo, detect, export, import, label, log, migrate,
+        pipeline, replay, run, simulate, user,
     };
     match command {
         Command::Run(args) => run::run(args),
@@ -49,6 +49,8 @@ fn dispatch(command: &Command) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(args),
         Command::Detect(args) => detect::run(args),
+        Command::Label(args) => label::run(args),
+        Command::Accuracy(args) => accuracy::run(args),
         Command::Import(args) => import::run(args),
         Command::Export(args) => export::run(args),
         Command::Audit(args) => audit::run(args),

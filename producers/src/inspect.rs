@@ -53,13 +53,29 @@ pub fn detect_input(
     cadence: Cadence,
     options: &DecodeOptions,
     detector: &mut dyn Detector,
+    each: impl FnMut(&Sampled<'_>) -> ControlFlow<()>,
+) -> Result<Inspected, SourceError> {
+    let mut sampler = Sampler::new(cadence);
+    detect_chosen(input, |at| sampler.takes(at), options, detector, each)
+}
+
+/// Does as [`detect_input`], but looks at the pictures that `takes` chooses by their time
+/// after the first one.
+///
+/// # Errors
+///
+/// The input cannot be read, or the detector not be run.
+pub fn detect_chosen(
+    input: &Input,
+    mut takes: impl FnMut(Duration) -> bool,
+    options: &DecodeOptions,
+    detector: &mut dyn Detector,
     mut each: impl FnMut(&Sampled<'_>) -> ControlFlow<()>,
 ) -> Result<Inspected, SourceError> {
     let mut decoder = Decoder::open(input, options)?;
-    let mut sampler = Sampler::new(cadence);
     let (mut sampled, mut detections) = (0, Vec::new());
     while let Some(at) = decoder.advance()? {
-        if !sampler.takes(at) {
+        if !takes(at) {
             continue;
         }
         let pixels = decoder.pixels()?;

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use producers::annotate;
 use producers::decode::DecodeOptions;
 use producers::detect::Detector;
-use producers::detect::onnx::{OnnxDetector, OnnxOptions};
+use producers::detect::onnx::OnnxDetector;
 use producers::input::Input;
 use producers::inspect::{Sampled, detect_input};
 use producers::sample::Cadence;
@@ -16,6 +16,7 @@ use schemas::frame::Detection;
 use schemas::stop::Stop;
 use serde::Serialize;
 
+use super::model::{ModelArgs, stem};
 use crate::config::Place;
 use crate::exit::Exit;
 use crate::output::{self, Output, Reader, tell};
@@ -53,22 +54,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "ANIMOV_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
-    /// The model, an ONNX file [default: the configuration's]
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
-
-    /// ONNX Runtime's library [default: the configuration's, else looked for in
-    /// `ORT_DYLIB_PATH`, beside this program, in ~/.cache/animov/onnxruntime and in the system]
-    #[arg(long, value_name = "FILE")]
-    runtime: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
 
     /// Time from one sampled picture to the next, or "frame" for every picture
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     every: Cadence,
-
-    /// Show only boxes surer than this, 0 to 1 [default: the configuration's, 0.25]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
-    confidence: Option<f32>,
 
     /// Save each sampled picture with its boxes as JPEG in this folder
     #[arg(long, value_name = "DIR")]
@@ -88,14 +79,6 @@ pub(crate) struct Args {
     keyframes_only: bool,
 }
 
-fn fraction(text: &str) -> Result<f32, String> {
-    let number: f32 = text.parse().map_err(|_| "write a number from 0 to 1".to_owned())?;
-    match (0.0..=1.0).contains(&number) {
-        true => Ok(number),
-        false => Err("write a number from 0 to 1".to_owned()),
-    }
-}
-
 /// One line.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -113,7 +96,8 @@ struct Line<'a> {
 /// the same.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signal()?;
-    let mut detector = OnnxDetector::load(&options(args)?)?;
+    let config = Place { config: args.config.clone(), state: None }.load()?;
+    let mut detector = OnnxDetector::load(&args.model.options(&config, &args.classes)?)?;
     if let Some(unknown) =
         args.only.iter().find(|only| !detector.classes().iter().any(|c| **c == ***only))
     {
@@ -144,23 +128,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         (_, 0) => Ok(Exit::Ok),
         (_, unread) => bail!("{unread} of {} inputs could not be read", args.inputs.len()),
     }
-}
-
-fn options(args: &Args) -> anyhow::Result<OnnxOptions> {
-    let config = Place { config: args.config.clone(), state: None }.load()?;
-    let Some(mut options) = config.detector.options(args.model.as_ref()) else {
-        bail!("no model; name one with --model FILE, or as detector.model in animov.toml");
-    };
-    if let Some(runtime) = &args.runtime {
-        options.runtime = Some(runtime.clone());
-    }
-    if let Some(confidence) = args.confidence {
-        options.confidence = confidence;
-    }
-    if !args.classes.is_empty() {
-        options.classes.clone_from(&args.classes);
-    }
-    Ok(options)
 }
 
 /// Where lines go.
@@ -218,9 +185,7 @@ impl Show<'_> {
 
 /// The file that a picture is saved as: the input's name and the time.
 fn picture_name(input: &str, t_ms: u64) -> String {
-    let stem = Path::new(input).file_stem().unwrap_or_default().to_string_lossy();
-    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    format!("{}-{t_ms:09}.jpg", stem.chars().map(plain).collect::<String>())
+    format!("{}-{t_ms:09}.jpg", stem(input))
 }
 
 #[cfg(test)]
@@ -248,11 +213,5 @@ mod tests {
     fn a_picture_is_named_after_its_input_and_time() {
         assert_eq!(picture_name("clips/barn night.mp4", 1500), "barn_night-000001500.jpg");
         assert_eq!(picture_name("rtsp://***@10.0.0.7/main", 0), "main-000000000.jpg");
-    }
-
-    #[test]
-    fn a_confidence_is_a_fraction() {
-        assert!(fraction("0.4").is_ok());
-        assert!(fraction("1.4").is_err() && fraction("NaN").is_err() && fraction("x").is_err());
     }
 }

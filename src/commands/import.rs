@@ -37,7 +37,8 @@ use crate::progress::{Meter, Unit};
 use crate::roles::batch::run_watched;
 use crate::{parts, signals};
 
-use columns::{Columns, Renaming};
+use columns::Columns;
+pub(crate) use columns::Renaming;
 use file_log::{FileLog, Format, Reading};
 use tally::{Found, Tally};
 

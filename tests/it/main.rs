@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "seeds and figures are shown when a test fails")]
 
+mod accuracy;
 mod animov_client;
 mod animov_sql;
 mod bad_input;

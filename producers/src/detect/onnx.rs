@@ -133,6 +133,11 @@ impl OnnxDetector {
         &self.contract
     }
 
+    /// Only boxes that are surer than this are found.
+    pub fn confidence(&self) -> f32 {
+        self.confidence
+    }
+
     /// The classes, in the model's order.
     pub fn classes(&self) -> &[Arc<str>] {
         &self.classes

@@ -25,6 +25,16 @@ pub(crate) struct Renaming {
     column: String,
 }
 
+impl Renaming {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn column(&self) -> &str {
+        &self.column
+    }
+}
+
 impl FromStr for Renaming {
     type Err = String;
 

@@ -1,0 +1,80 @@
+//! The options of every command that runs a model.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use producers::detect::onnx::OnnxOptions;
+
+use crate::config::Config;
+
+// Not a doc comment: it would take the place of the command's own help.
+// Which model, how it is run, and how sure it must be.
+#[derive(clap::Args, Debug)]
+pub(super) struct ModelArgs {
+    /// The model, an ONNX file [default: the configuration's]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// ONNX Runtime's library [default: the configuration's, else looked for in
+    /// `ORT_DYLIB_PATH`, beside this program, in ~/.cache/animov/onnxruntime and in the system]
+    #[arg(long, value_name = "FILE")]
+    runtime: Option<PathBuf>,
+
+    /// Take only boxes surer than this, 0 to 1 [default: the configuration's, 0.25]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    pub(super) confidence: Option<f32>,
+}
+
+impl ModelArgs {
+    /// How the model is to be run; `classes` are names of its classes, unless empty.
+    ///
+    /// # Errors
+    ///
+    /// No model is named.
+    pub(super) fn options(
+        &self,
+        config: &Config,
+        classes: &[String],
+    ) -> anyhow::Result<OnnxOptions> {
+        let Some(mut options) = config.detector.options(self.model.as_ref()) else {
+            bail!("no model; name one with --model FILE, or as detector.model in animov.toml");
+        };
+        if let Some(runtime) = &self.runtime {
+            options.runtime = Some(runtime.clone());
+        }
+        if let Some(confidence) = self.confidence {
+            options.confidence = confidence;
+        }
+        if !classes.is_empty() {
+            options.classes = classes.to_vec();
+        }
+        Ok(options)
+    }
+}
+
+/// Reads a number from 0 to 1.
+pub(super) fn fraction(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| "write a number from 0 to 1".to_owned())?;
+    match (0.0..=1.0).contains(&number) {
+        true => Ok(number),
+        false => Err("write a number from 0 to 1".to_owned()),
+    }
+}
+
+/// What pictures of `input` are called in files: its name without folder and ending.
+pub(super) fn stem(input: &str) -> String {
+    let stem = Path::new(input).file_stem().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    stem.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confidence_is_a_fraction() {
+        assert!(fraction("0.4").is_ok());
+        assert!(fraction("1.4").is_err() && fraction("NaN").is_err() && fraction("x").is_err());
+    }
+}
