@@ -121,6 +121,8 @@ fn every_figure_is_what_scikit_learn_scipy_and_numpy_compute() {
     let video = herd(&mut random, 60, 6, Times::Video);
     let singles = herd(&mut random, 25, 40, Times::None);
     let one = herd(&mut random, 1, 5, Times::Video);
+    let mut empty = herd(&mut random, 1, 0, Times::Video);
+    empty.1[0].found = Found::Boxes(Vec::new());
     let cases = [
         ("hours", compared(&herd_of_hours, &seen, minutes)),
         ("hours by hours", compared(&herd_of_hours, &seen, plan(100, Block::Hour))),
@@ -129,6 +131,7 @@ fn every_figure_is_what_scikit_learn_scipy_and_numpy_compute() {
         ("a video", compared(&video.0, &video.1, minutes)),
         ("single pictures", compared(&singles.0, &singles.1, minutes)),
         ("one picture", compared(&one.0, &one.1, minutes)),
+        ("an empty picture", compared(&empty.0, &empty.1, minutes)),
     ];
     let dir = tempfile::tempdir().unwrap();
     for (name, (comparison, report)) in &cases {

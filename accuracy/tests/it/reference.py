@@ -179,7 +179,7 @@ def figures_of_boxes(boxes):
     """Precision and recall whatever the class, and the postures of the animals found."""
     is_, seen = boxes["true"] != "", boxes["detected"] != ""
     posture = lambda side: side.map(lambda c: 1 if c in lying else 0 if c in standing else -1)
-    postures = np.array([posture(boxes["true"]), posture(boxes["detected"])])
+    postures = np.array([posture(boxes["true"]), posture(boxes["detected"])], int).reshape(2, -1)
     postures = postures[:, (0 <= postures).all(axis=0)]
     nan = {"zero_division": np.nan}
     precision = metrics.precision_score(is_, seen, **nan) if len(boxes) else None
@@ -205,7 +205,9 @@ else:
     same("postures kappa", ours["postures"]["kappa"], kappa)
     labels = [*ours["confusion"]["classes"], ""]
     assert set(labels) == {*boxes["true"], *boxes["detected"], ""}
-    matrix = metrics.confusion_matrix(boxes["true"], boxes["detected"], labels=labels)
+    matrix = np.zeros((1, 1), int)
+    if len(boxes):
+        matrix = metrics.confusion_matrix(boxes["true"], boxes["detected"], labels=labels)
     for name, row, wanted in zip(labels, ours["confusion"]["rows"], matrix, strict=True):
         for other, cell, n in zip(labels, row, wanted, strict=True):
             same(f"confusion {name!r} as {other!r}", cell, n)
