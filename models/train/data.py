@@ -120,7 +120,7 @@ def build(
         read = list(pool.map(one, range(len(files))))
     pictures.flush()
     whole = hashlib.sha256()
-    for file, (_, digest, text) in zip(files, read):
+    for file, (_, digest, text) in zip(files, read, strict=True):
         whole.update(f"{file.name} {digest} {hashlib.sha256(text).hexdigest()}\n".encode())
     labels = [rows for rows, _, _ in read]
     np.savez(cache / "labels.npz", rows=np.concatenate(labels), counts=[len(r) for r in labels])

@@ -95,7 +95,7 @@ def at_threshold(
     """Counts, postures, misses and false boxes at one confidence."""
     errors, agnostic, right, matched, doubles, false, total = [], [], 0, 0, 0, 0, 0
     by_class: list[int] = []
-    for output, all_boxes, rows in zip(outputs, boxes, labels):
+    for output, all_boxes, rows in zip(outputs, boxes, labels, strict=True):
         sure = threshold < all_boxes.score
         corners, label = all_boxes.corners[sure], all_boxes.label[sure]
         seen = rows[VISIBLE_MIN <= rows[:, 5]]
@@ -156,7 +156,7 @@ def average_precision(boxes: list[Boxes], labels: list[Array], label: int) -> fl
     score: list[float] = []
     right: list[bool] = []
     total = 0
-    for here, rows in zip(boxes, labels):
+    for here, rows in zip(boxes, labels, strict=True):
         mine = here.label == label
         corners, scores = here.corners[mine], here.score[mine]
         wanted = rows[(rows[:, 0] == label) & (VISIBLE_MIN <= rows[:, 5])]

@@ -150,7 +150,7 @@ class Detector(nn.Module):
         fine = self.fine_joined(fine + doubled(self.middle_to_fine(middle)))
         middle = middle + self.fine_up(fine)
         coarse = coarse + self.middle_up(middle)
-        grids = zip(self.heads, (fine, middle, coarse))
+        grids = zip(self.heads, (fine, middle, coarse), strict=True)
         answers = [head(grid).permute(0, 2, 3, 1).flatten(1, 2) for head, grid in grids]
         return torch.cat(answers, dim=1).float()
 
