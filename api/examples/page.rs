@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parts = Parts {
         store: Some(Arc::<MemoryStore>::clone(&store)),
         imported: None,
+        accuracy: None,
         snapshots: None,
         pictures: Arc::new(BlindPictures),
         users: None,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accuracy;
 mod album;
 mod animov;
 mod audit;
@@ -15,6 +16,7 @@ mod guard;
 mod headcounts;
 mod health;
 mod imported_minutes;
+mod lying_share;
 mod metrics;
 mod openapi;
 mod page;
@@ -102,6 +104,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(snapshots::show_snapshot))
         .routes(routes!(imported_minutes::list_imported_minutes))
         .routes(routes!(prices::list_prices))
+        .routes(routes!(accuracy::list_accuracy))
+        .routes(routes!(lying_share::list_lying_shares))
         .routes(routes!(openapi::read_openapi))
         .merge(auth::routes())
         .merge(headcounts::routes())

@@ -33,6 +33,8 @@ use crate::tagged;
         (name = "snapshots", description = "Pictures that were kept, with what was found in them."),
         (name = "headcounts", description = "How many animals lay and stood, by quarters of an hour: \
             from files, or as the cameras saw it."),
+        (name = "accuracy", description = "How right detections were when they were compared with \
+            labels, and what that makes of the share of lying animals."),
         (name = "prices", description = "Prices that web pages showed."),
         (name = "animov", description = "The routes of the original system, for its clients: flat \
             arrays that `pandas.DataFrame(response.json())` takes."),

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemas::accuracy::AccuracyStore;
 use schemas::avro::Schemas;
 use schemas::commit::{StateStore, StoreError};
 use schemas::imported::ImportedStore;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub store: Option<Arc<dyn StateStore>>,
     /// What was imported; with the tables, or not at all.
     pub imported: Option<Arc<dyn ImportedStore>>,
+    /// How right detections were; with the tables, or not at all.
+    pub accuracy: Option<Arc<dyn AccuracyStore>>,
     /// The pictures that were kept; with the tables, or not at all.
     pub snapshots: Option<Arc<dyn SnapshotStore>>,
     /// Who looks at the pixels of pictures.
@@ -211,6 +214,15 @@ impl Api {
     ) -> Result<T, ApiError> {
         let store = self.0.parts.imported.clone().ok_or(ApiError::NoTables)?;
         self.off_the_loop(move || call(&*store)).await?.map_err(ApiError::Store)
+    }
+
+    /// Reads how right detections were.
+    pub(crate) async fn accuracy<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn AccuracyStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.0.parts.accuracy.clone().ok_or(ApiError::NoTables)?;
+        self.off_the_loop(move || read(&*store)).await?.map_err(ApiError::Store)
     }
 
     /// Reads or changes the pictures that were kept.

@@ -27,10 +27,10 @@ use crate::together;
 
 /// Most windows in one answer: the minutes of a civil day, also where it has 25
 /// hours.
-const LIMIT_MAX: u32 = 1500;
+pub(crate) const LIMIT_MAX: u32 = 1500;
 
 /// Windows in one answer if the client does not say.
-const LIMIT_DEFAULT: u32 = 100;
+pub(crate) const LIMIT_DEFAULT: u32 = 100;
 
 /// A part of a series.
 #[derive(Serialize, ToSchema)]
@@ -141,12 +141,13 @@ pub(crate) async fn list_windows(
     State(api): State<Api>,
     Path((source, size)): Path<(String, String)>,
     address: Option<Extension<Address>>,
-    params: Params,
+    mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (source, size) = (params::source(&source)?, params::size(&size)?);
     viewer.check(source)?;
-    let Asked { part, metric, limit } = asked(source, size, params, &api.site().calendar)?;
+    let metric = params.take("metric", params::parsed::<String>)?.map(Arc::from);
+    let (part, limit) = asked(source, size, params, &api.site().calendar)?;
     let Some(known) = together::source(&api, source).await? else {
         return Err(ApiError::NoSuchSource(source));
     };
@@ -157,17 +158,11 @@ pub(crate) async fn list_windows(
     if let Some(metric) = &metric {
         sources::check_metric(&api, source, metric).await?;
     }
-    // One more than asked for tells whether there is a next page.
-    let query = SeriesQuery {
-        source,
-        size,
-        from: part.from,
-        to: part.to,
-        metric,
-        limit: limit + 1,
-        newest_first: part.order == Order::Newest,
+    let query = query(part, metric, limit);
+    let answer = move |windows| {
+        let (windows, next_cursor) = page(windows, part, limit);
+        Answered::json(&Windows { items: windows.iter().map(item).collect(), next_cursor })
     };
-    let answer = move |windows| Answered::json(&page(windows, part, limit));
     let answered = api.read(move |store| Ok(answer(store.series(&query)?))).await?;
     Ok(match answered {
         Ok(answered) => answered.made_from(known).respond(&headers),
@@ -178,7 +173,7 @@ pub(crate) async fn list_windows(
 /// The sizes by name, for the document.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only the document is made from it")]
-enum SizeName {
+pub(crate) enum SizeName {
     #[schema(rename = "1m")]
     Minute,
     #[schema(rename = "5m")]
@@ -191,23 +186,18 @@ enum SizeName {
     Day,
 }
 
-struct Asked {
-    part: Cursor,
-    metric: Option<Arc<str>>,
-    limit: u32,
-}
-
-fn asked(
+/// Which part of the series a request asks for, and how much of it at once. Ends the
+/// parameters.
+pub(crate) fn asked(
     source: SourceId,
     size: WindowSize,
     mut params: Params,
     calendar: &Calendar,
-) -> Result<Asked, ApiError> {
+) -> Result<(Cursor, u32), ApiError> {
     let moment =
         |text: &str| params::moment(calendar, text).map(|moment| (moment, text.to_owned()));
     let from = params.take("from", moment)?;
     let to = params.take("to", moment)?;
-    let metric = params.take("metric", params::parsed::<String>)?.map(Arc::from);
     let cursor = params.take("cursor", |text| {
         let cursor: Cursor = params::parsed(text)?;
         match cursor.source == source && cursor.size == size {
@@ -235,17 +225,29 @@ fn asked(
         from: from.map_or(UnixMillis::MIN, |(from, _)| from),
         to: to.map_or(UnixMillis::MAX, |(to, _)| to),
     };
-    Ok(Asked { part: cursor.unwrap_or(first), metric, limit })
+    Ok((cursor.unwrap_or(first), limit))
 }
 
-/// At most `limit` of `windows`, and where the rest begins.
-fn page(mut windows: Vec<WindowState>, part: Cursor, limit: u32) -> Windows {
+/// What the tables are asked for: one window more than `limit` tells whether there is a
+/// next page.
+pub(crate) fn query(part: Cursor, metric: Option<Arc<str>>, limit: u32) -> SeriesQuery {
+    let Cursor { source, size, order, from, to } = part;
+    let newest_first = order == Order::Newest;
+    SeriesQuery { source, size, from, to, metric, limit: limit + 1, newest_first }
+}
+
+/// At most `limit` of `windows`, and the cursor of the rest, if there is any.
+pub(crate) fn page(
+    mut windows: Vec<WindowState>,
+    part: Cursor,
+    limit: u32,
+) -> (Vec<WindowState>, Option<String>) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = limit < windows.len();
     windows.truncate(limit);
     let last = windows.last().filter(|_| more);
     let next_cursor = last.map(|last| part.behind(last.window.start).to_string());
-    Windows { items: windows.iter().map(item).collect(), next_cursor }
+    (windows, next_cursor)
 }
 
 fn item(state: &WindowState) -> WindowItem {
@@ -286,6 +288,6 @@ impl MetricStatistics {
 }
 
 #[expect(clippy::as_conversions, reason = "the nearest double is what a quotient needs")]
-fn ratio(part: u64, whole: u64) -> Option<f64> {
+pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (0 < whole).then(|| part as f64 / whole as f64)
 }

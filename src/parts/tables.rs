@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use prometheus::Registry;
+use schemas::accuracy::AccuracyStore;
 use schemas::commit::StateStore;
 use schemas::imported::ImportedStore;
 use schemas::users::UserStore;
@@ -20,15 +21,19 @@ pub(crate) struct Tables {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) users: Arc<dyn UserStore>,
     pub(crate) imported: Arc<dyn ImportedStore>,
+    pub(crate) accuracy: Arc<dyn AccuracyStore>,
 }
 
 impl Tables {
-    fn of<T: StateStore + UserStore + ImportedStore + 'static>(tables: T) -> Tables {
+    fn of<T: StateStore + UserStore + ImportedStore + AccuracyStore + 'static>(
+        tables: T,
+    ) -> Tables {
         let tables = Arc::new(tables);
         Tables {
             state: Arc::<T>::clone(&tables),
             users: Arc::<T>::clone(&tables),
-            imported: tables,
+            imported: Arc::<T>::clone(&tables),
+            accuracy: tables,
         }
     }
 }

@@ -151,6 +151,7 @@ impl Running {
             false => None,
         };
         let users = tables.as_ref().map(|tables| Arc::clone(&tables.users));
+        let accuracy = tables.as_ref().map(|tables| Arc::clone(&tables.accuracy));
         let (store, imported) = tables.map(|tables| (tables.state, tables.imported)).unzip();
         if let Some(store) = &store {
             store.shape(&config.shape())?;
@@ -171,6 +172,7 @@ impl Running {
             store: store.clone(),
             users,
             imported: imported.clone(),
+            accuracy,
             snapshots: snapshots.as_ref().map(|opened| Arc::clone(&opened.store)),
             log: frames,
             clock: Arc::clone(&clock),

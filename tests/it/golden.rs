@@ -12,6 +12,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use producers::picture::Decoder;
+use schemas::accuracy::{AccuracyStore, Confusion, Measurement};
 use schemas::commit::StateStore;
 use schemas::frame::{Detection, FrameId, Jpeg, Model};
 use schemas::imported::ImportedStore;
@@ -53,7 +54,7 @@ const MASKED: [&str; 9] = [
 ];
 
 /// Each route's requests. Every documented GET is here, or in [`ELSEWHERE`].
-const REQUESTS: [(&str, &[&str]); 28] = [
+const REQUESTS: [(&str, &[&str]); 30] = [
     ("/sources", &["/sources"]),
     ("/dates", &["/dates", "/dates?source=2"]),
     (
@@ -111,6 +112,26 @@ const REQUESTS: [(&str, &[&str]); 28] = [
     ),
     ("/v1/headcounts/files", &["/v1/headcounts/files", "/v1/headcounts/files?source=3"]),
     ("/v1/sources/{source}/imported-minutes", &["/v1/sources/1/imported-minutes"]),
+    (
+        "/v1/sources/{source}/accuracy",
+        &[
+            "/v1/sources/1/accuracy",
+            "/v1/sources/1/accuracy?limit=1",
+            "/v1/sources/3/accuracy",
+            "/v1/sources/1/accuracy?limit=0",
+        ],
+    ),
+    (
+        "/v1/sources/{source}/lying-share/{size}",
+        &[
+            "/v1/sources/1/lying-share/1h?limit=3",
+            "/v1/sources/1/lying-share/1m?from=2026-03-29T00:30:00Z&order=oldest&limit=2",
+            "/v1/sources/2/lying-share/1d",
+            "/v1/sources/3/lying-share/1d",
+            "/v1/sources/9/lying-share/1d",
+            "/v1/sources/1/lying-share/1d?metric=lying",
+        ],
+    ),
     ("/v1/prices", &["/v1/prices", "/v1/prices?from=2026-03-29&to=2026-03-28"]),
     ("/v1/audit", &["/v1/audit"]),
     ("/v1/parked", &["/v1/parked?limit=1"]),
@@ -127,7 +148,9 @@ const ELSEWHERE: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/v1/openapi.js
 fn every_route_answers_the_same_on_embedded_stores() {
     let site = Site::new(&format!("[site]\nzone = \"{ZONE}\"\n"));
     filled(&site);
-    let state = SqliteState::open_read_only(site.state().join("state.sqlite")).unwrap();
+    let state = site.state().join("state.sqlite");
+    measured(&SqliteState::open(&state).unwrap());
+    let state = SqliteState::open_read_only(state).unwrap();
     let snapshots = SqliteSnapshots::open(site.state().join("golden.sqlite")).unwrap();
     check(&site, Arc::new(state), Arc::new(snapshots));
 }
@@ -143,6 +166,7 @@ fn every_route_answers_the_same_on_servers() {
     succeeded(site.animov(&["migrate"]));
     filled(&site);
     let mysql = MySqlConfig { url: servers.database().parse().unwrap(), ..MySqlConfig::default() };
+    measured(&MySqlState::open(&mysql, None).unwrap());
     let state = MySqlState::open_read_only(&mysql, None).unwrap();
     let mongo = MongoConfig {
         url: mongo.try_into().unwrap(),
@@ -195,6 +219,33 @@ fn filled(site: &Site) {
     succeeded(site.animov(&["import", "csv", exports, "--source", "2"]));
 }
 
+/// Source 1 twice, source 3 by a coin, source 2 never.
+fn measured(accuracy: &dyn AccuracyStore) {
+    let now: UnixMillis = NOW.parse().unwrap();
+    let before = |hours: i64| UnixMillis::new(now.get() - hours * 3_600_000);
+    for (source, hours, lying, standing) in
+        [(1, 3, [57, 3], [45, 5]), (1, 2, [180, 20], [140, 10]), (3, 1, [5, 5], [6, 5])]
+    {
+        let measurement = Measurement {
+            source: SourceId::try_from(source).unwrap(),
+            measured_at: before(hours),
+            model: Model { name: "goats.onnx".into(), hash: "00112233aabbccdd".into() },
+            confidence: 0.4,
+            from: before(8),
+            to: before(7),
+            frames: 60,
+            confusion: Confusion {
+                lying_as_lying: lying[0],
+                lying_as_standing: lying[1],
+                standing_as_lying: standing[1],
+                standing_as_standing: standing[0],
+            },
+            report: json!({ "matched": lying[0] + lying[1] + standing[0] + standing[1] }),
+        };
+        assert_eq!(accuracy.keep(&measurement).unwrap(), measurement.id());
+    }
+}
+
 fn kept(snapshots: &dyn SnapshotStore) {
     let goat = include_bytes!("../data/animov/goat.jpg");
     let now: UnixMillis = NOW.parse().unwrap();
@@ -224,7 +275,7 @@ fn kept(snapshots: &dyn SnapshotStore) {
     assert_eq!(snapshots.put(&all).unwrap(), 3);
 }
 
-fn check<T: StateStore + UserStore + ImportedStore + 'static>(
+fn check<T: StateStore + UserStore + ImportedStore + AccuracyStore + 'static>(
     site: &Site,
     store: Arc<T>,
     snapshots: Arc<dyn SnapshotStore>,
@@ -235,6 +286,7 @@ fn check<T: StateStore + UserStore + ImportedStore + 'static>(
     let parts = Parts {
         store: Some(Arc::<T>::clone(&store)),
         imported: Some(Arc::<T>::clone(&store)),
+        accuracy: Some(Arc::<T>::clone(&store)),
         snapshots: Some(snapshots),
         pictures: Arc::new(Decoder::default()),
         users: Some(Users { store, keys: None }),

@@ -11,6 +11,7 @@
 mod support;
 
 mod access;
+mod accuracy;
 mod animov;
 mod attacks;
 mod cors;

@@ -42,6 +42,7 @@ impl Farm {
         let parts = Parts {
             store: Some(Arc::<MemoryStore>::clone(&store)),
             imported: None,
+            accuracy: None,
             snapshots: None,
             pictures: Arc::new(BlindPictures),
             users: None,

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use crate::support::album::{BlindPictures, MemoryAlbum};
 use crate::support::herd;
 use crate::support::imported::MemoryImported;
+use crate::support::measured::MemoryAccuracy;
 use crate::support::memory::{MemoryLog, MemoryStore};
 use crate::support::people::MemoryPeople;
 
@@ -74,6 +75,7 @@ pub(crate) struct World {
     pub log: Arc<MemoryLog>,
     pub album: Arc<MemoryAlbum>,
     pub imported: Arc<MemoryImported>,
+    pub accuracy: Arc<MemoryAccuracy>,
     pub clock: Arc<SetClock>,
     pub calendar: Calendar,
     pub pipeline: PipelineState,
@@ -92,6 +94,7 @@ impl World {
             log: Arc::default(),
             album: Arc::default(),
             imported: Arc::default(),
+            accuracy: Arc::default(),
             clock: Arc::new(SetClock(Mutex::new(at(NOON)))),
             calendar: Calendar::in_zone("Europe/Paris").unwrap(),
             pipeline: Arc::new(Mutex::new(Ok(()))),
@@ -153,6 +156,7 @@ impl World {
         Parts {
             store: Some(Arc::<MemoryStore>::clone(&self.store)),
             imported: Some(Arc::<MemoryImported>::clone(&self.imported)),
+            accuracy: Some(Arc::<MemoryAccuracy>::clone(&self.accuracy)),
             snapshots: Some(Arc::<MemoryAlbum>::clone(&self.album)),
             pictures: Arc::new(BlindPictures),
             users: self.users(),

@@ -5,5 +5,6 @@ pub mod album;
 pub mod browser;
 pub mod herd;
 pub mod imported;
+pub mod measured;
 pub mod memory;
 pub mod people;

@@ -18,6 +18,7 @@
 //! a power cut. Rows and offsets go back together then, and what the log still
 //! has is counted again.
 
+mod accuracy;
 mod audit;
 mod batch;
 mod clock;

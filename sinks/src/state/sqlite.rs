@@ -15,6 +15,7 @@
 //! What would break them: a network file system (locks, shared memory), or
 //! copying the file without its `-wal` companion while it is open.
 
+mod accuracy;
 mod audit;
 mod histograms;
 mod imported;

@@ -15,6 +15,7 @@ mod versions;
 
 use std::sync::Arc;
 
+use schemas::accuracy::AccuracyStore;
 use schemas::commit::{CommitError, Ledger, ParkReason, Parked, StateStore, StoreError};
 use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
@@ -26,6 +27,7 @@ use sinks::state::mysql::MySqlState;
 use sqlx::Row;
 
 use crate::commits::{log, minutes, next_offset, nth};
+use crate::conformance::accuracy::{TestAccuracy, accuracy_conformance};
 use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
@@ -37,6 +39,7 @@ state_conformance!(InDatabase);
 logbook_conformance!(InDatabase);
 users_conformance!(InDatabase);
 imported_conformance!(InDatabase);
+accuracy_conformance!(InDatabase);
 
 struct InDatabase(Database);
 
@@ -58,6 +61,12 @@ impl TestState for InDatabase {
 
 impl TestUsers for InDatabase {
     fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(self.0.open())
+    }
+}
+
+impl TestAccuracy for InDatabase {
+    fn open_accuracy(&self) -> Arc<dyn AccuracyStore> {
         Arc::new(self.0.open())
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use schemas::accuracy::AccuracyStore;
 use schemas::commit::{CommitError, StateStore, StoreError};
 use schemas::imported::ImportedStore;
 use schemas::log::{Offset, Partition};
@@ -18,6 +19,7 @@ use sinks::state::sqlite::SqliteState;
 
 use crate::child;
 use crate::commits::{log, minutes, next_offset, nth};
+use crate::conformance::accuracy::{TestAccuracy, accuracy_conformance};
 use crate::conformance::imported::{TestImported, imported_conformance};
 use crate::conformance::log::source;
 use crate::conformance::logbook::logbook_conformance;
@@ -29,6 +31,7 @@ state_conformance!(InTempFile);
 logbook_conformance!(InTempFile);
 users_conformance!(InTempFile);
 imported_conformance!(InTempFile);
+accuracy_conformance!(InTempFile);
 
 struct InTempFile(RefCell<tempfile::TempDir>);
 
@@ -48,6 +51,12 @@ impl TestState for InTempFile {
 
 impl TestUsers for InTempFile {
     fn open_users(&self) -> Arc<dyn UserStore> {
+        Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
+    }
+}
+
+impl TestAccuracy for InTempFile {
+    fn open_accuracy(&self) -> Arc<dyn AccuracyStore> {
         Arc::new(SqliteState::open(file(self.0.borrow().path())).unwrap())
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{ApiToken, Parts, Readiness, Server, Site, Users};
 use producers::picture::Decoder;
+use schemas::accuracy::AccuracyStore;
 use schemas::commit::StateStore;
 use schemas::imported::ImportedStore;
 use schemas::log::FrameLog;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) store: Option<Arc<dyn StateStore>>,
     pub(super) users: Option<Arc<dyn UserStore>>,
     pub(super) imported: Option<Arc<dyn ImportedStore>>,
+    pub(super) accuracy: Option<Arc<dyn AccuracyStore>>,
     pub(super) snapshots: Option<Arc<dyn SnapshotStore>>,
     pub(super) log: Arc<dyn FrameLog>,
     pub(super) clock: Arc<dyn Clock>,
@@ -60,7 +62,7 @@ impl Api {
             .enable_all()
             .build()
             .context("could not start the API's threads")?;
-        let Shared { store, imported, users, snapshots, log, clock, registry } = shared;
+        let Shared { store, imported, accuracy, users, snapshots, log, clock, registry } = shared;
         let names: BTreeMap<_, _> = config.names().collect();
         let calendar = Calendar::in_zone(&config.site.zone)?;
         let site = Site { calendar, names, postures: config.animov.clone() };
@@ -71,6 +73,7 @@ impl Api {
         let parts = Parts {
             store,
             imported,
+            accuracy,
             snapshots,
             pictures,
             users,

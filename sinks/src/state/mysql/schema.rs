@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("animov procedures", include_str!("../../../../sql/animov/procedures.sql")),
     ("users", include_str!("../../../../sql/migrations/mysql/0005_users.sql")),
     ("imported", include_str!("../../../../sql/migrations/mysql/0006_imported.sql")),
+    ("accuracy", include_str!("../../../../sql/migrations/mysql/0007_accuracy.sql")),
 ];
 
 /// How long migrating may take: a table of years is written anew in an hour.

@@ -11,6 +11,7 @@ pub(super) const TABLES: Schema = Schema {
         include_str!("../../../../sql/migrations/sqlite/0003_logs.sql"),
         include_str!("../../../../sql/migrations/sqlite/0004_users.sql"),
         include_str!("../../../../sql/migrations/sqlite/0005_imported.sql"),
+        include_str!("../../../../sql/migrations/sqlite/0006_accuracy.sql"),
     ],
 };
 
@@ -34,12 +35,12 @@ mod tests {
         for opened in [SqliteState::open(&path), SqliteState::open_read_only(&path)] {
             let refused = opened.err().unwrap();
             assert!(
-                matches!(refused, StoreError::SchemaVersion { found: 1, known: 5, .. }),
+                matches!(refused, StoreError::SchemaVersion { found: 1, known: 6, .. }),
                 "{refused}"
             );
         }
-        assert_eq!(SqliteState::migrate(&path).unwrap(), (1, 5));
-        assert_eq!(SqliteState::migrate(&path).unwrap(), (5, 5));
+        assert_eq!(SqliteState::migrate(&path).unwrap(), (1, 6));
+        assert_eq!(SqliteState::migrate(&path).unwrap(), (6, 6));
         SqliteState::open(&path).unwrap();
     }
 

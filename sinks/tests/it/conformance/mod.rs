@@ -2,9 +2,10 @@
 //!
 //! An implementation takes part by a type that makes fresh ones of it, and one
 //! line: `log_conformance!(Type)`, `state_conformance!(Type)` with
-//! `logbook_conformance!(Type)`, `users_conformance!(Type)` and `imported_conformance!(Type)`,
-//! or `snapshot_conformance!(Type)`.
+//! `logbook_conformance!(Type)`, `users_conformance!(Type)`, `imported_conformance!(Type)` and
+//! `accuracy_conformance!(Type)`, or `snapshot_conformance!(Type)`.
 
+pub(crate) mod accuracy;
 pub(crate) mod gallery;
 pub(crate) mod imported;
 pub(crate) mod log;

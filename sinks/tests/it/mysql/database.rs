@@ -173,6 +173,7 @@ impl Database {
             "prices",
             "imported_databases",
             "imported_minutes",
+            "accuracy",
         ] {
             self.run(&format!("DELETE FROM {table}"));
         }

@@ -9,7 +9,7 @@ use crate::mysql::animov::migrated::take_back;
 use crate::mysql::database::Database;
 
 /// The newest version.
-const KNOWN: i64 = 9;
+const KNOWN: i64 = 10;
 
 /// Takes all migrations but the first back.
 fn make_older(database: &Database) {
@@ -19,7 +19,7 @@ fn make_older(database: &Database) {
         "DROP VIEW window_statistics;
          DROP TABLE windows, window_metrics, logs, lost_ends, users, logins, ingest_tokens,
                     access_log, headcount_files, headcounts, price_pages, price_visits, prices,
-                    imported_databases, imported_minutes;
+                    imported_databases, imported_minutes, accuracy;
          DELETE FROM _sqlx_migrations WHERE 1 < version",
     );
 }
