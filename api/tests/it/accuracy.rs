@@ -10,7 +10,7 @@ use crate::support::memory::unplugged;
 use crate::world::{World, at};
 
 /// Right and wrong detections of truly lying, then of truly standing animals.
-fn confusion(lying: [u64; 2], standing: [u64; 2]) -> Confusion {
+pub(crate) fn confusion(lying: [u64; 2], standing: [u64; 2]) -> Confusion {
     Confusion {
         lying_as_lying: lying[0],
         lying_as_standing: lying[1],
@@ -19,7 +19,8 @@ fn confusion(lying: [u64; 2], standing: [u64; 2]) -> Confusion {
     }
 }
 
-fn measure(world: &World, measured_at: &str, confusion: Confusion) -> String {
+/// Keeps a measurement of source 1; its id.
+pub(crate) fn measure(world: &World, measured_at: &str, confusion: Confusion) -> String {
     let measurement = Measurement {
         source: herd::source(1),
         measured_at: at(measured_at),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::accuracy::{confusion, measure};
 use crate::world::World;
 
 #[test]
@@ -65,6 +66,9 @@ async fn answers_have_the_fields_that_the_document_promises() {
     let sources = world.client().get("/v1/sources").await.json();
     let windows = world.client().get("/v1/sources/1/windows/1m").await.json();
     let statistics = &windows["items"][0]["metrics"]["lying"];
+    measure(&world, "2026-02-03T12:00:00Z", confusion([57, 3], [45, 5]));
+    let measured = world.client().get("/v1/sources/1/accuracy").await.json();
+    let shares = world.client().get("/v1/sources/1/lying-share/1h").await.json();
     for (schema, answer) in [
         ("Sources", &sources),
         ("Source", &sources["items"][0]),
@@ -72,6 +76,13 @@ async fn answers_have_the_fields_that_the_document_promises() {
         ("WindowItem", &windows["items"][0]),
         ("MetricStatistics", statistics),
         ("AuditAnswer", &world.client().get("/v1/audit").await.json()),
+        ("Measurements", &measured),
+        ("MeasurementItem", &measured["items"][0]),
+        ("MeasuredModel", &measured["items"][0]["model"]),
+        ("ConfusionItem", &measured["items"][0]["confusion"]),
+        ("LyingShares", &shares),
+        ("LyingShare", &shares["items"][0]),
+        ("Corrected", &shares["items"][0]["corrected"]),
         ("SiteInfo", &world.client().get("/v1/site").await.json()),
     ] {
         let names = |value: &Value| -> Vec<String> {

@@ -302,7 +302,7 @@ async fn each_wrong_parameter_is_named_with_what_is_expected() {
     1/windows/1m?cursor=abc
         400 bad-parameter: cursor is "abc"; it must be the next_cursor of an earlier answer, unchanged
     1/windows/1m?limt=5
-        400 bad-parameter: the query has "limt"; the parameters are from, to, metric, cursor, limit, order
+        400 bad-parameter: the query has "limt"; the parameters are metric, from, to, cursor, limit, order
     1/windows/1m?limit=5&limit=6
         400 bad-parameter: limit is "5"; it is given more than once
     9/windows/1m
