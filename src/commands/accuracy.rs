@@ -2,6 +2,7 @@
 
 mod file;
 mod frames;
+mod keep;
 mod pictures;
 mod seen;
 mod truth;
@@ -53,7 +54,9 @@ Intervals are bootstraps of whole minutes (or --block hour), since frames next t
 not independent. One run measures one source.
 
 Prints the report as Markdown. --out DIR also keeps it there, with report.json, plots (SVG), and
-frames.csv and boxes.csv, from which every figure can be computed again."#;
+frames.csv and boxes.csv, from which every figure can be computed again. With --source and a site
+(--frames, --state or --config) the site's tables keep it, and GET /v1/sources/{source}/accuracy tells
+it."#;
 
 /// Measures detections against labels.
 #[derive(clap::Args, Debug)]
@@ -102,7 +105,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// Whose frames, and whose result it is
+    /// Whose frames, and whose result it is; with --frames, --state or --config the
+    /// result is kept in the site's tables, too
     #[arg(long, value_name = "NUMBER")]
     source: Option<SourceId>,
 
@@ -265,8 +269,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     if stop.is_stopped() {
         bail!("stopped before all labelled pictures were looked at");
     }
-    let report = report(args, &config, &labels, &looked)?;
-    write::write(args.out.as_deref(), &report)?;
+    let measured = report(args, &config, &labels, &looked)?;
+    write::write(args.out.as_deref(), &measured)?;
+    keep::keep(args, &config, &measured.report)?;
     Ok(Exit::Ok)
 }
 

@@ -96,6 +96,29 @@ fn perfect(report: &Value, animals: u64) {
     }
 }
 
+/// A result of a site's camera is told by its API.
+fn is_kept(street: &Street, folder: &str) {
+    let site = Site::new("");
+    let options = ["accuracy", "--labels", folder, "--video", &street.video];
+    let model = ["--model", &street.model, "--confidence", "0.4"];
+    let camera = ["--source", "7", "--start", "2026-03-01T12:00:00Z"];
+    let postures = ["--lying", "person", "--standing", "car"];
+    let told = site.animov(&[&options[..], &model, &camera, &postures].concat());
+    let error = String::from_utf8_lossy(&told.stderr).into_owned();
+    succeeded(told);
+    assert!(error.contains("kept in the site's tables for source 7 as"), "{error}");
+    let running = site.start_ready();
+    let answer = site.get("/v1/sources/7/accuracy");
+    let [kept] = answer["items"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!(kept["from"], "2026-03-01T12:00:00Z");
+    assert_eq!(kept["frames"], PICTURES);
+    assert_eq!(kept["model"]["name"], "yolox_nano_coco.onnx");
+    let postures = &kept["report"]["boxes"]["postures"];
+    assert!(1 < postures["lying_as_lying"].as_u64().unwrap(), "{kept}");
+    assert_eq!(kept["confusion"]["lying_as_lying"], postures["lying_as_lying"], "{kept}");
+    running.terminate();
+}
+
 #[test]
 fn labels_that_were_exported_and_handed_back_are_perfect_and_damaged_ones_exactly_as_wrong() {
     let Some(street) = Street::new() else { return };
@@ -124,6 +147,8 @@ fn labels_that_were_exported_and_handed_back_are_perfect_and_damaged_ones_exactl
     let of_file = street.report(&folder, &["--detections", &found]);
     perfect(&of_file, animals);
     assert_eq!(of_file["frames"]["pictures_alone"], 60 - PICTURES);
+
+    is_kept(&street, &folder);
 
     // The pictures themselves were compressed once more: nearly the same is found in them.
     let images = format!("{folder}/images");
@@ -221,7 +246,10 @@ fn an_observers_headcounts_are_held_against_the_frames_of_a_site() {
     );
     let names = ["--rename", "lying=couche", "--rename", "standing=debout"];
     let more = [&names[..], &["--out", out.to_str().unwrap()]].concat();
-    let told = succeeded(site.animov(&[&options[..], &more].concat()));
+    let told = site.animov(&[&options[..], &more].concat());
+    let error = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(error.contains("not kept in the site's tables: which model looked"), "{error}");
+    let told = succeeded(told);
     assert!(
         told.contains("No figures of boxes: the labels are headcounts, without boxes."),
         "{told}"
