@@ -3,7 +3,7 @@
 .PHONY: help demo test chaos docker-test lint bench services setup clean-demo
 
 help:
-	@echo "make demo        install what is missing, build, run a simulated herd at 60x, print the page's address"
+	@echo "make demo        install what is missing, build, film drawn herds at 60x and count them, print the page's address"
 	@echo "make test        install what is missing, build, run every test"
 	@echo "make chaos       torment a site on real servers for MINUTES=10, check every window afterwards"
 	@echo "make docker-test bring docker/compose.yaml up, torment it, check every frame afterwards"

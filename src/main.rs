@@ -8,6 +8,7 @@ mod config;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod exit;
+mod film;
 mod logging;
 mod output;
 mod parts;

@@ -12,6 +12,7 @@ use schemas::time::UnixMillis;
 use serde::{Deserialize, Deserializer};
 
 use crate::camera::Camera;
+use crate::detect::model::ModelFile;
 use crate::detect::onnx::OnnxOptions;
 use crate::input::{Input, InvalidInput};
 use crate::publish::PublishOptions;
@@ -92,18 +93,20 @@ pub struct CameraConfig {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectorConfig {
-    /// The model, an ONNX file: YOLOX, or Ultralytics `YOLOv8` or v11. No default:
-    /// needed where there is a camera that names none itself.
+    /// The model, an ONNX file: YOLOX, or Ultralytics `YOLOv8` or v11. Default: the
+    /// built-in one, which knows goats, standing and lying, but only drawn ones; for
+    /// real animals bring a model that was trained on them.
     pub model: Option<PathBuf>,
 
     /// ONNX Runtime's library, `libonnxruntime.so`. Default: looked for in
     /// `ORT_DYLIB_PATH`, beside the executable, in the user's cache and in the system.
     pub runtime: Option<PathBuf>,
 
-    /// Only boxes surer than this are counted, 0 to 1. Default: 0.25, which is
-    /// Ultralytics' own; raise it if shadows are counted, lower it if animals are
-    /// missed.
-    pub confidence: Confidence,
+    /// Only boxes surer than this are counted, 0 to 1. Raise it if shadows are counted,
+    /// lower it if animals are missed. Default: what the model says itself (the
+    /// built-in one does, in its metadata's `confidence`), else 0.25, which is
+    /// Ultralytics' own.
+    pub confidence: Option<Confidence>,
 
     /// Two boxes of a class that share more than this of their area, 0 to 1, are one
     /// animal. Default: 0.45.
@@ -116,7 +119,7 @@ pub struct DetectorConfig {
 
 /// A number from 0 to 1.
 macro_rules! fraction {
-    ($(#[$doc:meta])* $name:ident, default $default:literal) => {
+    ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
         #[serde(try_from = "f32")]
@@ -126,12 +129,6 @@ macro_rules! fraction {
             /// The number itself.
             pub fn get(self) -> f32 {
                 self.0
-            }
-        }
-
-        impl Default for $name {
-            fn default() -> $name {
-                $name($default)
             }
         }
 
@@ -150,12 +147,18 @@ macro_rules! fraction {
 
 fraction! {
     /// How sure a detector must be, 0 to 1.
-    Confidence, default 0.25
+    Confidence
 }
 
 fraction! {
     /// How much two boxes overlap: intersection over union, 0 to 1.
-    Overlap, default 0.45
+    Overlap
+}
+
+impl Default for Overlap {
+    fn default() -> Overlap {
+        Overlap(0.45)
+    }
 }
 
 /// A number that is not from 0 to 1.
@@ -299,8 +302,6 @@ pub enum ConfigFault {
         "source {0} is named more than once in [[camera]] and [[herd]]: its frames could not be told apart"
     )]
     SourceTwice(SourceId),
-    #[error("camera {0} has no model: set detector.model, or the camera's own model")]
-    NoModel(SourceId),
     #[error("camera {camera}: {fault}")]
     Input { camera: SourceId, fault: InvalidInput },
     #[error("camera {0} is read over a network and cannot repeat: repeat is for files")]
@@ -348,9 +349,6 @@ impl ProducersConfig {
         }
         for camera in &self.camera {
             let source = camera.source;
-            if camera.model.is_none() && self.detector.model.is_none() {
-                faults.push(ConfigFault::NoModel(source));
-            }
             if let Err(fault) = camera.url.expanded(&variable) {
                 faults.push(ConfigFault::Input { camera: source, fault });
             }
@@ -378,6 +376,22 @@ impl ProducersConfig {
 }
 
 impl CameraConfig {
+    /// A camera of the defaults.
+    pub fn new(source: SourceId, url: Input) -> CameraConfig {
+        CameraConfig {
+            source,
+            name: None,
+            url,
+            every: Cadence::default(),
+            snapshot_every: default_snapshot_every(),
+            model: None,
+            keyframes_only: false,
+            started_at: None,
+            repeat: false,
+            silence_max: default_silence(),
+        }
+    }
+
     /// What people call the source.
     pub fn display_name(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("camera {}", self.source))
@@ -407,16 +421,16 @@ impl CameraConfig {
 }
 
 impl DetectorConfig {
-    /// The detector for a camera that may name a model of its own; `None` if there is
-    /// no model.
-    pub fn options(&self, own_model: Option<&PathBuf>) -> Option<OnnxOptions> {
-        Some(OnnxOptions {
-            model: own_model.or(self.model.as_ref())?.clone(),
+    /// The detector for a camera that may name a model of its own.
+    pub fn options(&self, own_model: Option<&PathBuf>) -> OnnxOptions {
+        let named = own_model.or(self.model.as_ref());
+        OnnxOptions {
+            model: named.cloned().map_or(ModelFile::BuiltIn, ModelFile::File),
             runtime: self.runtime.clone(),
-            confidence: self.confidence.get(),
+            confidence: self.confidence.map(Confidence::get),
             iou_max: self.iou_max.get(),
             classes: self.classes.clone(),
-        })
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Pictures out of files, images and network streams. The only file that names
-//! FFmpeg.
+//! Pictures out of files, images and network streams. Besides
+//! [`encode`](crate::encode) the only file that names FFmpeg.
 //!
 //! # Invariants
 //!
@@ -399,7 +399,7 @@ fn hint_for(error: ffmpeg::Error, input: &Input) -> &'static str {
 
 /// Errors come back as values; what FFmpeg would write to standard error besides
 /// is neither structured nor tied to a source.
-fn quiet() {
+pub(crate) fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         format::network::init();

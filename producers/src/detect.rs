@@ -3,19 +3,19 @@
 //! A detector is shown pixels and answers with boxes. [`onnx`] runs a model file;
 //! the rest is arithmetic: [`letterbox`] fits a picture into a model's input,
 //! [`contract`] reads a model's output, [`suppress`] leaves one box an object,
-//! [`names`] says what classes are called, [`runtime`] where ONNX Runtime may be.
+//! [`names`] says what classes are called, [`model`] where a model comes from, [`runtime`] where ONNX Runtime may be.
 
 pub mod contract;
 pub mod letterbox;
+pub mod model;
 pub mod names;
 pub mod onnx;
 pub mod runtime;
 pub mod suppress;
 
-use std::path::PathBuf;
-
 use schemas::frame::{Detection, Model};
 
+use crate::detect::model::ModelFile;
 use crate::pixels::Pixels;
 
 /// Finds animals in pictures.
@@ -43,20 +43,20 @@ pub enum DetectError {
     #[error(transparent)]
     Runtime(#[from] runtime::RuntimeError),
 
-    #[error("could not read the model {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("could not read the model {model}")]
+    Read { model: ModelFile, source: std::io::Error },
 
-    #[error("{} is no ONNX model that this ONNX Runtime can run: {reason}", path.display())]
-    NotAModel { path: PathBuf, reason: String },
+    #[error("{model} is no ONNX model that this ONNX Runtime can run: {reason}")]
+    NotAModel { model: ModelFile, reason: String },
 
-    #[error("{} cannot be used as a detector: {source}", path.display())]
-    NoContract { path: PathBuf, source: contract::NoContract },
+    #[error("{model} cannot be used as a detector: {source}")]
+    NoContract { model: ModelFile, source: contract::NoContract },
 
-    #[error("{} says that its task is {task:?}; animov needs a model for the task \"detect\"", path.display())]
-    Task { path: PathBuf, task: String },
+    #[error("{model} says that its task is {task:?}; animov needs a model for the task \"detect\"")]
+    Task { model: ModelFile, task: String },
 
-    #[error("the classes of {} have no usable names: {source}", path.display())]
-    Names { path: PathBuf, source: names::InvalidNames },
+    #[error("the classes of {model} have no usable names: {source}")]
+    Names { model: ModelFile, source: names::InvalidNames },
 
     #[error("the model {model} could not be run on a picture: {reason}")]
     Run { model: String, reason: String },

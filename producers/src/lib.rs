@@ -5,6 +5,7 @@ pub mod camera;
 pub mod config;
 pub mod decode;
 pub mod detect;
+pub mod encode;
 pub mod error;
 pub mod input;
 pub mod inspect;

@@ -1,5 +1,7 @@
 //! `animov check`: whether everything fits together, before it runs.
 
+mod model;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -10,7 +12,8 @@ use anyhow::Context;
 use prices::config::PageConfig;
 use prices::visit::Visitor;
 use producers::decode::{DecodeOptions, Decoder};
-use producers::detect::onnx::OnnxDetector;
+use producers::detect::model::ModelFile;
+use producers::detect::onnx::{OnnxDetector, OnnxOptions};
 use sinks::config::{LogKind, SnapshotsKind, StateKind};
 use sinks::log::segments::Segments;
 use sinks::state::sqlite::SqliteState;
@@ -29,13 +32,25 @@ const PROBE: Duration = Duration::from_secs(8);
 /// picture of each camera, and tries the API's address.
 /// Changes nothing. Ends with code 3 if something is wrong.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   animov check
-  animov check --config /etc/animov.toml --state /var/lib/animov")]
+  animov check --config /etc/animov.toml --state /var/lib/animov
+  animov check model best.onnx"
+)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+
     #[command(flatten)]
     place: Place,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum What {
+    Model(model::CheckModelArgs),
 }
 
 /// What is told of one thing.
@@ -57,6 +72,9 @@ impl Finding {
 ///
 /// The findings cannot be written.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(What::Model(args)) = &args.what {
+        return model::run(args);
+    }
     let mut out = output::open(None)?;
     let config = args.place.read();
     let mut wrong = 0;
@@ -117,13 +135,10 @@ fn every_finding(
     }
     let mut models = BTreeSet::new();
     for camera in &config.camera {
-        let Some(options) = config.detector.options(camera.model.as_ref()) else { continue };
+        let options = config.detector.options(camera.model.as_ref());
         if models.insert(options.model.clone()) {
-            let about = format!("model {}", options.model.display());
-            let loaded = OnnxDetector::load(&options).map_err(Into::into);
-            let classes =
-                loaded.map(|detector| format!("classes {}", detector.classes().join(", ")));
-            tell(&Finding::new(about, classes))?;
+            let about = format!("model {}", options.model);
+            tell(&Finding::new(about, model(&options)))?;
         }
     }
     for camera in &config.camera {
@@ -222,6 +237,14 @@ fn first_picture(camera: &producers::config::CameraConfig) -> anyhow::Result<Str
     anyhow::ensure!(decoder.advance()?.is_some(), "{input} has no picture");
     let (width, height) = decoder.size();
     Ok(format!("{input} shows {width} x {height} pixels"))
+}
+
+fn model(options: &OnnxOptions) -> anyhow::Result<String> {
+    let classes = OnnxDetector::load(options)?.classes().join(", ");
+    Ok(match options.model {
+        ModelFile::BuiltIn => format!("classes {classes}; trained on drawn goats only"),
+        ModelFile::File(_) => format!("classes {classes}"),
+    })
 }
 
 fn api(config: &Config) -> anyhow::Result<String> {

@@ -1,5 +1,6 @@
-//! `animov demo`: a simulated herd, from its first frame to the page.
+//! `animov demo`: drawn herds, from their first picture to the page.
 
+mod herds;
 mod table;
 
 use std::io::Write;
@@ -8,7 +9,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use producers::config::HerdConfig;
 use schemas::source::SourceId;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock, UnixMillis};
@@ -18,6 +18,7 @@ use crate::config::{Config, Place};
 use crate::exit::Exit;
 use crate::roles::site::{Role, Running};
 use crate::{output, signals};
+use herds::{EVERY, Herds, Plan};
 use table::Table;
 
 /// Sources of the demo.
@@ -26,12 +27,14 @@ const SOURCES: i64 = 4;
 /// Event time begins so long ago, so that there is something to speed through.
 const STARTED_AGO: Duration = Duration::from_hours(24);
 
-/// Shows what animov does, with a simulated herd in front of four cameras.
+/// Shows what animov does, with drawn herds in front of four cameras.
 ///
-/// A day passes at 60 times its speed into the same process that `animov run`
-/// is: log, pipeline, tables, page and API. The terminal shows the first windows
-/// as they turn final; the page shows all of it. Nothing is configured and no
-/// camera is needed.
+/// A day passes at 60 times its speed: each herd is drawn and filmed, and the films
+/// are what cameras' are to the same process that `animov run` is: decoded, looked
+/// at by the built-in model, counted, kept and served. The terminal shows the first
+/// windows as they turn final, beside what was drawn; the page shows all of it.
+/// Nothing is configured and no camera is needed; ONNX Runtime is
+/// (scripts/install-onnxruntime).
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -63,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<SocketAddr>,
 
-    /// Seed of the herd: the same seed is the same herd
+    /// Seed of the herds: the same seed is the same pens, herds and days
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -92,19 +95,36 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn show(args: &Args, dir: PathBuf, stop: &Stop) -> anyhow::Result<()> {
-    let config = config(args, dir)?;
-    let mut running = Running::start(Role::Run, &config)?;
-    let shown = follow(args, &config, &mut running, stop);
-    let finished = running.finish();
-    shown.and(finished)
+    let sources: Vec<SourceId> = (1..=SOURCES).map(SourceId::try_from).collect::<Result<_, _>>()?;
+    // At the beginning of a minute, so that the first window is a whole one.
+    let begin = SystemClock.now().minus(STARTED_AGO).get();
+    let started_at = UnixMillis::new(begin - begin.rem_euclid(MINUTE_MS));
+    let plan = Plan { seed: args.seed, started_at, speed: args.speed };
+    let config = config(args, dir, &sources, plan)?;
+    let herds = Herds::film(&config.site.state_dir, &sources, plan, stop)?;
+    let shown = Running::start(Role::Run, &config).and_then(|mut running| {
+        let shown = follow(args, &config, &mut running, &herds, stop);
+        // The films end first: a camera may be waiting for the next picture.
+        stop.stop();
+        shown.and(running.finish())
+    });
+    stop.stop();
+    herds.join().and(shown)
 }
 
 /// Shows the windows that turn final until it is time to stop.
-fn follow(args: &Args, config: &Config, running: &mut Running, stop: &Stop) -> anyhow::Result<()> {
+fn follow(
+    args: &Args,
+    config: &Config,
+    running: &mut Running,
+    herds: &Herds,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     let mut out = output::open(None)?;
     let written = writeln!(
         out,
-        "A simulated herd in front of {SOURCES} cameras, {} times as fast as time.\n\
+        "Drawn herds in front of {SOURCES} cameras, {} times as fast as time: filmed, decoded, looked\n\
+         at by the model, counted. \"true\" is what was drawn.\n\
          \n  page  http://{}/\n  data  {}\n  stop  Ctrl-C\n",
         args.speed,
         running.address(),
@@ -113,7 +133,7 @@ fn follow(args: &Args, config: &Config, running: &mut Running, stop: &Stop) -> a
     output::unless_closed(written.and_then(|()| out.flush()))?;
     let begun = Instant::now();
     let ends = args.lasting.map(|lasting| begun + lasting);
-    let mut table = Table::new(out);
+    let mut table = Table::new(out, herds.truths.clone());
     let mut shown = Ok(());
     let supervised = running.supervise(stop, |store| {
         if shown.is_ok() {
@@ -124,28 +144,23 @@ fn follow(args: &Args, config: &Config, running: &mut Running, stop: &Stop) -> a
         }
     });
     supervised?;
-    shown
+    shown?;
+    table.sum_up()
 }
 
-fn config(args: &Args, dir: PathBuf) -> anyhow::Result<Config> {
+fn config(args: &Args, dir: PathBuf, sources: &[SourceId], plan: Plan) -> anyhow::Result<Config> {
     // An animov.toml that happens to lie here is not the demo's.
     let (mut config, from) = match &args.config {
         Some(file) => Place { config: Some(file.clone()), state: None }.read()?,
         None => (Config::default(), PathBuf::from("the demo")),
     };
     config.move_to(&dir);
-    config.camera.clear();
     if let Some(bind) = args.bind {
         config.api.bind = bind;
     }
-    let sources = (1..=SOURCES).map(SourceId::try_from).collect::<Result<_, _>>()?;
-    // At the beginning of a minute, so that the first window is a whole one.
-    let begin = SystemClock.now().minus(STARTED_AGO).get();
-    config.herd = vec![HerdConfig {
-        speed: args.speed,
-        seed: args.seed,
-        started_at: Some(UnixMillis::new(begin - begin.rem_euclid(MINUTE_MS))),
-        ..HerdConfig::new(sources)
-    }];
+    config.herd.clear();
+    config.pipeline.cadence = EVERY;
+    let films = &config.site.state_dir;
+    config.camera = sources.iter().map(|source| herds::camera(films, *source, plan)).collect();
     config.checked(&from).map_err(Into::into)
 }

@@ -97,7 +97,7 @@ struct Line<'a> {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signal()?;
     let config = Place { config: args.config.clone(), state: None }.load()?;
-    let mut detector = OnnxDetector::load(&args.model.options(&config, &args.classes)?)?;
+    let mut detector = OnnxDetector::load(&args.model.options(&config, &args.classes))?;
     if let Some(unknown) =
         args.only.iter().find(|only| !detector.classes().iter().any(|c| **c == ***only))
     {

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use producers::detect::onnx::OnnxOptions;
 
 use crate::config::Config;
@@ -11,7 +10,8 @@ use crate::config::Config;
 // Which model, how it is run, and how sure it must be.
 #[derive(clap::Args, Debug)]
 pub(super) struct ModelArgs {
-    /// The model, an ONNX file [default: the configuration's]
+    /// The model, an ONNX file [default: the configuration's, else the built-in one,
+    /// for drawn goats]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
 
@@ -20,35 +20,26 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
 
-    /// Take only boxes surer than this, 0 to 1 [default: the configuration's, 0.25]
+    /// Take only boxes surer than this, 0 to 1 [default: the configuration's,
+    /// else the model's own, else 0.25]
     #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     pub(super) confidence: Option<f32>,
 }
 
 impl ModelArgs {
     /// How the model is to be run; `classes` are names of its classes, unless empty.
-    ///
-    /// # Errors
-    ///
-    /// No model is named.
-    pub(super) fn options(
-        &self,
-        config: &Config,
-        classes: &[String],
-    ) -> anyhow::Result<OnnxOptions> {
-        let Some(mut options) = config.detector.options(self.model.as_ref()) else {
-            bail!("no model; name one with --model FILE, or as detector.model in animov.toml");
-        };
+    pub(super) fn options(&self, config: &Config, classes: &[String]) -> OnnxOptions {
+        let mut options = config.detector.options(self.model.as_ref());
         if let Some(runtime) = &self.runtime {
             options.runtime = Some(runtime.clone());
         }
         if let Some(confidence) = self.confidence {
-            options.confidence = confidence;
+            options.confidence = Some(confidence);
         }
         if !classes.is_empty() {
             options.classes = classes.to_vec();
         }
-        Ok(options)
+        options
     }
 }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate, and the crates of ours that it may name.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("schemas", &[]),
     ("producers", &["schemas"]),
+    ("pen", &["schemas"]),
     ("prices", &["schemas"]),
     ("pipeline", &["schemas"]),
     ("sinks", &["schemas"]),
@@ -16,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
 
 /// Each foreign library that lives in one place, and the place.
 const LIVES_IN: [(&str, &[&str]); 13] = [
-    ("ffmpeg_next", &["producers/src/decode.rs"]),
+    ("ffmpeg_next", &["producers/src/decode.rs", "producers/src/encode.rs"]),
     ("ort::", &["producers/src/detect/onnx.rs", "producers/src/detect/onnx/"]),
     ("rdkafka", &["sinks/src/log/kafka.rs", "sinks/src/log/kafka/"]),
     ("mongodb::", &["sinks/src/snapshots/mongo.rs", "sinks/src/snapshots/mongo/"]),

@@ -55,8 +55,8 @@ fn what_is_said_is_meant() {
     );
     assert_eq!(night.snapshot_every, Duration::ZERO);
     assert_eq!(night.started_at.unwrap().to_string(), "2026-03-01T19:00:00Z");
-    let options = config.detector.options(night.model.as_ref()).unwrap();
-    assert_eq!((options.model, options.confidence), ("night.onnx".into(), 0.4));
+    let options = config.detector.options(night.model.as_ref());
+    assert_eq!((options.model, options.confidence), ("night.onnx".into(), Some(0.4)));
     let run = config.herd[0].run(UnixMillis::new(6 * 3_600_000));
     assert_eq!((run.started_at, run.spec.animals), (UnixMillis::new(0), 12));
 }
@@ -142,7 +142,6 @@ fn rules_between_fields_are_all_reported_at_once() {
     ), @r"
     source 1 is named more than once in [[camera]] and [[herd]]: its frames could not be told apart
     source 2 is named more than once in [[camera]] and [[herd]]: its frames could not be told apart
-    camera 1 has no model: set detector.model, or the camera's own model
     camera 1: rtsp://***@h/ names the environment variable UNSET, which is not set
     camera 1 is read over a network and cannot repeat: repeat is for files
     camera 1 has silence_max = 0: it would be lost at once

@@ -8,8 +8,6 @@
 //! - One thread a session: several cameras are several sessions. Between two
 //!   pictures of one size nothing is allocated on our side.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::detect::contract::{Candidate, Contract, Reader, Shape};
 use crate::detect::letterbox::{Resampler, Size};
+use crate::detect::model::ModelFile;
 use crate::detect::runtime::{RuntimeError, Surroundings};
 use crate::detect::suppress::suppress;
 use crate::detect::{DetectError, Detector, names};
@@ -29,12 +28,13 @@ use crate::pixels::{Pixels, index};
 /// What a detector is made from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxOptions {
-    /// The model's file.
-    pub model: PathBuf,
+    /// Where the model comes from.
+    pub model: ModelFile,
     /// ONNX Runtime's library, if not where it is looked for.
     pub runtime: Option<PathBuf>,
-    /// Only boxes surer than this are detections.
-    pub confidence: f32,
+    /// Only boxes surer than this are detections; none to take the model's own, or
+    /// 0.25, with which Ultralytics' tools predict.
+    pub confidence: Option<f32>,
     /// Boxes of one class that overlap more than this are one object.
     pub iou_max: f32,
     /// The classes' names, in the model's order; none to take the model's own.
@@ -42,13 +42,13 @@ pub struct OnnxOptions {
 }
 
 impl OnnxOptions {
-    /// The defaults for `model`: confidence 0.25 and `IoU` 0.45, with which
-    /// Ultralytics' own tools predict.
-    pub fn new(model: impl Into<PathBuf>) -> OnnxOptions {
+    /// The defaults for `model`: its own confidence, and `IoU` 0.45, with which
+    /// Ultralytics' tools predict.
+    pub fn new(model: impl Into<ModelFile>) -> OnnxOptions {
         OnnxOptions {
             model: model.into(),
             runtime: None,
-            confidence: 0.25,
+            confidence: None,
             iou_max: 0.45,
             classes: Vec::new(),
         }
@@ -70,6 +70,9 @@ pub struct OnnxDetector {
     iou_max: f32,
 }
 
+/// How sure a box must be where neither user nor model says.
+const CONFIDENCE: f32 = 0.25;
+
 /// The side of an input that a model leaves open and its metadata does not name.
 const OPEN_SIDE: i64 = 640;
 
@@ -81,19 +84,24 @@ impl OnnxDetector {
     /// The library or the model is missing, the file is no model, or the model is
     /// no detector of a [contract](crate::detect::contract) that is known.
     pub fn load(options: &OnnxOptions) -> Result<OnnxDetector, DetectError> {
-        let path = &options.model;
-        let model = identify(path)?;
+        let from = &options.model;
+        let bytes =
+            from.read().map_err(|source| DetectError::Read { model: from.clone(), source })?;
+        let model = identify(from, &bytes);
         let environment = environment(options.runtime.as_deref())?;
-        let not_a_model = |reason: String| DetectError::NotAModel { path: path.clone(), reason };
-        let mut session =
-            open(&environment, path).map_err(|error| not_a_model(error.message().to_owned()))?;
+        let not_a_model = |reason: String| DetectError::NotAModel { model: from.clone(), reason };
+        let mut session = open(&environment, from, &bytes)
+            .map_err(|error| not_a_model(error.message().to_owned()))?;
         let metadata = |key: &str| session.metadata().ok().and_then(|all| all.custom(key));
         if let Some(task) = metadata("task").filter(|task| task != "detect") {
-            return Err(DetectError::Task { path: path.clone(), task });
+            return Err(DetectError::Task { model: from.clone(), task });
         }
         let (class_names, image_size) = (metadata("names"), metadata("imgsz"));
+        let own_confidence = metadata("confidence")
+            .and_then(|text| text.parse().ok())
+            .filter(|confidence| (0.0..=1.0).contains(confidence));
 
-        let no_contract = |source| DetectError::NoContract { path: path.clone(), source };
+        let no_contract = |source| DetectError::NoContract { model: from.clone(), source };
         let mut inputs = shapes(session.inputs());
         let outputs = shapes(session.outputs());
         if let [Ok(input)] = inputs.as_mut_slice() {
@@ -113,7 +121,7 @@ impl OnnxDetector {
         let outputs = trial(&mut session, &input).map_err(not_a_model)?;
         let contract = Contract::recognise(&inputs, &outputs).map_err(no_contract)?;
         let classes = names::resolve(contract.classes, &options.classes, class_names.as_deref())
-            .map_err(|source| DetectError::Names { path: path.clone(), source })?;
+            .map_err(|source| DetectError::Names { model: from.clone(), source })?;
         Ok(OnnxDetector {
             session,
             input,
@@ -123,7 +131,7 @@ impl OnnxDetector {
             candidates: Vec::new(),
             model,
             classes: classes.into(),
-            confidence: options.confidence,
+            confidence: options.confidence.or(own_confidence).unwrap_or(CONFIDENCE),
             iou_max: options.iou_max,
         })
     }
@@ -210,22 +218,11 @@ impl Detector for OnnxDetector {
     }
 }
 
-/// The model's name and the hash of its file.
-fn identify(path: &Path) -> Result<Model, DetectError> {
-    let read = |source| DetectError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(read)?;
-    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(bytes) => hasher.update(&chunk[..bytes]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(read(error)),
-        }
-    }
-    let hash: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    Ok(Model { name: name.as_ref().into(), hash: hash.into() })
+/// The model's name and the hash of its bytes.
+fn identify(from: &ModelFile, bytes: &[u8]) -> Model {
+    let digest = Sha256::digest(bytes);
+    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Model { name: from.name().as_ref().into(), hash: hash.into() }
 }
 
 /// The process's one environment, made on the first call.
@@ -263,11 +260,14 @@ fn load(library: &Path) -> Result<Environment, String> {
         .map_err(|error| error.message().to_owned())
 }
 
-fn open(environment: &Environment, path: &Path) -> ort::Result<Session> {
-    Session::builder(environment)?
-        .with_intra_threads(1)?
-        .with_inter_threads(1)?
-        .commit_from_file(path)
+fn open(environment: &Environment, from: &ModelFile, bytes: &[u8]) -> ort::Result<Session> {
+    let mut builder =
+        Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
+    match from.path() {
+        // Weights beside the file are found from its path.
+        Some(path) => builder.commit_from_file(path),
+        None => builder.commit_from_memory(bytes),
+    }
 }
 
 /// The shapes of a model's inputs or outputs; what is no tensor of floats, in words.

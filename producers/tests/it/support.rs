@@ -35,7 +35,7 @@ pub(crate) fn tiny_model(name: &str) -> PathBuf {
 }
 
 pub(crate) fn load(model: &Path, confidence: f32) -> OnnxDetector {
-    let options = OnnxOptions { confidence, ..OnnxOptions::new(model) };
+    let options = OnnxOptions { confidence: Some(confidence), ..OnnxOptions::new(model) };
     // Without ONNX Runtime, the error says how to get it.
     OnnxDetector::load(&options).unwrap_or_else(|error| panic!("{error}"))
 }

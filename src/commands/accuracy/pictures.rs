@@ -168,7 +168,7 @@ struct Looker {
 
 impl Looker {
     fn new(args: &Args, config: &Config, pictures: usize) -> anyhow::Result<Looker> {
-        let detector = OnnxDetector::load(&args.model.options(config, &[])?)?;
+        let detector = OnnxDetector::load(&args.model.options(config, &[]))?;
         let total = u64::try_from(pictures).unwrap_or(0);
         Ok(Looker {
             detector,

@@ -9,6 +9,7 @@ use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 use schemas::window::WindowSize;
 
+use super::herds::{TrueMinute, Truths};
 use crate::output::{self, Output};
 
 /// Windows looked at for each source: more than turn final between two looks.
@@ -19,6 +20,8 @@ const LOOK_WINDOWS: u32 = 200;
 pub(super) struct Table {
     out: Output,
     over: bool,
+    truths: Truths,
+    sum: Sum,
     /// By source: the newest final minute that was shown.
     newest: BTreeMap<SourceId, Line>,
     /// Lines to go up before writing over them.
@@ -31,22 +34,36 @@ struct Line {
     source: SourceId,
     start: UnixMillis,
     frames: u64,
-    lying: Option<Metric>,
-    standing: Option<Metric>,
+    /// Animals a frame, as counted and as drawn.
+    lying: Pair,
+    standing: Pair,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Metric {
-    mean: f64,
-    median: f64,
+/// A mean of what was counted, and the true one; none where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Pair {
+    counted: Option<f64>,
+    drawn: Option<f64>,
 }
 
-const HEADER: &str = "minute                source  frames   lying  (median)   standing  (median)";
+/// Over all minutes that were shown, in animals a frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    minutes: u32,
+    counted: f64,
+    drawn: f64,
+    lying_counted: f64,
+    lying_drawn: f64,
+    /// Of the number of animals, minute by minute.
+    off: f64,
+}
+
+const HEADER: &str = "minute                source  frames   lying    true   standing    true";
 
 impl Table {
-    pub(super) fn new(out: Output) -> Table {
+    pub(super) fn new(out: Output, truths: Truths) -> Table {
         let over = io::stdout().is_terminal();
-        Table { out, over, newest: BTreeMap::new(), lines: 0 }
+        Table { out, over, truths, sum: Sum::default(), newest: BTreeMap::new(), lines: 0 }
     }
 
     /// Shows what turned final since the last call.
@@ -68,13 +85,19 @@ impl Table {
                 limit: LOOK_WINDOWS,
                 newest_first: false,
             })?;
-            new.extend(windows.iter().filter(|w| w.status != Status::Open).map(Line::of));
+            new.extend(
+                windows
+                    .iter()
+                    .filter(|w| w.status != Status::Open)
+                    .map(|window| Line::of(window, self.truths.take(source, window.window.start))),
+            );
         }
         if new.is_empty() {
             return Ok(());
         }
         new.sort_by_key(|line| (line.start, line.source));
         for line in &new {
+            self.sum.add(line);
             self.newest.insert(line.source, line.clone());
         }
         let written = match self.over {
@@ -107,34 +130,89 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Writes how near the counts were to what was drawn.
+    ///
+    /// # Errors
+    ///
+    /// The terminal cannot be written to.
+    pub(super) fn sum_up(&mut self) -> anyhow::Result<()> {
+        if let Some(text) = self.sum.text() {
+            let written = writeln!(self.out, "\n{text}").and_then(|()| self.out.flush());
+            output::unless_closed(written)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sum {
+    fn add(&mut self, line: &Line) {
+        let Line { lying, standing, .. } = line;
+        // A minute of which part was not drawn here, or nothing was counted, says nothing.
+        let (Some(lying_drawn), Some(standing_drawn)) = (lying.drawn, standing.drawn) else {
+            return;
+        };
+        if line.frames == 0 {
+            return;
+        }
+        let of = |pair: &Pair| pair.counted.unwrap_or(0.0);
+        let (counted, drawn) = (of(lying) + of(standing), lying_drawn + standing_drawn);
+        self.minutes += 1;
+        self.counted += counted;
+        self.drawn += drawn;
+        self.lying_counted += of(lying);
+        self.lying_drawn += lying_drawn;
+        self.off += (counted - drawn).abs();
+    }
+
+    fn text(&self) -> Option<String> {
+        let Sum { minutes, counted, drawn, lying_counted, lying_drawn, off } = *self;
+        if minutes == 0 || drawn == 0.0 || counted == 0.0 {
+            return None;
+        }
+        let each = f64::from(minutes);
+        Some(format!(
+            "{minutes} minutes: {:.2} animals a frame counted, {:.2} drawn, {:.1} % off a minute; \
+             {:.1} % of them lay as counted, {:.1} % as drawn",
+            counted / each,
+            drawn / each,
+            100.0 * off / drawn,
+            100.0 * lying_counted / counted,
+            100.0 * lying_drawn / drawn,
+        ))
+    }
+}
+
 impl Line {
-    fn of(window: &WindowState) -> Line {
-        let metric = |name: &str| {
+    fn of(window: &WindowState, truth: Option<TrueMinute>) -> Line {
+        let counted = |name: &str| {
             let (_, histogram) = window.metrics.iter().find(|(metric, _)| **metric == *name)?;
-            let statistics = histogram.statistics()?;
-            Some(Metric { mean: statistics.mean(), median: statistics.median.value() })
+            Some(histogram.statistics()?.mean())
+        };
+        let truth = truth.filter(|truth| 0 < truth.pictures);
+        let drawn = |of: fn(&TrueMinute) -> u32| {
+            truth.map(|truth| f64::from(of(&truth)) / f64::from(truth.pictures))
         };
         Line {
             source: window.source,
             start: window.window.start,
             frames: window.frames,
-            lying: metric("lying"),
-            standing: metric("standing"),
+            lying: Pair { counted: counted("lying"), drawn: drawn(|truth| truth.lying) },
+            standing: Pair { counted: counted("standing"), drawn: drawn(|truth| truth.standing) },
         }
     }
 
     fn text(&self) -> String {
         let Line { source, start, frames, lying, standing } = self;
-        let part = |metric: &Option<Metric>, width: usize| match metric {
-            Some(Metric { mean, median }) => format!("{mean:>width$.2}  {median:>8}"),
-            None => format!("{:>width$}  {:>8}", "-", "-"),
-        };
+        let number = |mean: Option<f64>| mean.map_or("-".to_owned(), |mean| format!("{mean:.2}"));
         format!(
-            "{:<20}  {:>6}  {frames:>6}  {}  {}",
+            "{:<20}  {:>6}  {frames:>6}  {:>6}  {:>6}  {:>9}  {:>6}",
             start.to_string(),
             source.get(),
-            part(lying, 6),
-            part(standing, 9)
+            number(lying.counted),
+            number(lying.drawn),
+            number(standing.counted),
+            number(standing.drawn),
         )
     }
 }
@@ -159,10 +237,18 @@ mod tests {
             rev: 2,
             metrics: vec![("lying".into(), Histogram::of(&[(3, 40), (4, 20)]))],
         };
-        let text = format!("{HEADER}\n{}", Line::of(&window).text());
+        let truth = TrueMinute { pictures: 6, lying: 19, standing: 6 };
+        let line = Line::of(&window, Some(truth));
+        let unknown = Line::of(&window, None);
+        let text = format!("{HEADER}\n{}\n{}", line.text(), unknown.text());
         insta::assert_snapshot!(text, @"
-        minute                source  frames   lying  (median)   standing  (median)
-        2026-03-01T12:00:00Z       3      60    3.33         3          -         -
+        minute                source  frames   lying    true   standing    true
+        2026-03-01T12:00:00Z       3      60    3.33    3.17          -    1.00
+        2026-03-01T12:00:00Z       3      60    3.33       -          -       -
         ");
+        let mut sum = Sum::default();
+        sum.add(&line);
+        sum.add(&unknown);
+        insta::assert_snapshot!(sum.text().unwrap(), @"1 minutes: 3.33 animals a frame counted, 4.17 drawn, 20.0 % off a minute; 100.0 % of them lay as counted, 76.0 % as drawn");
     }
 }

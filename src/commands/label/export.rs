@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signal()?;
     let stems = stems(&args.inputs)?;
     let config = Place { config: args.config.clone(), state: None }.load()?;
-    let mut detector = OnnxDetector::load(&args.model.options(&config, &args.classes)?)?;
+    let mut detector = OnnxDetector::load(&args.model.options(&config, &args.classes))?;
     let classes = classes(&args.only, detector.classes())?;
     let form = match args.format {
         Format::Yolo => Form::Yolo,

@@ -7,6 +7,7 @@ use anyhow::Context;
 use producers::camera::{self, Ended, Surroundings};
 use producers::config::{CameraConfig, HerdConfig};
 use producers::detect::Detector;
+use producers::detect::model::ModelFile;
 use producers::detect::onnx::OnnxDetector;
 use producers::metrics::Metrics;
 use producers::publish::{PublishError, PublishOptions, Publisher};
@@ -66,7 +67,13 @@ impl Sources {
     ) -> anyhow::Result<()> {
         let name = camera.display_name();
         let options = config.detector.options(camera.model.as_ref());
-        let options = options.with_context(|| format!("{name} has no model"))?;
+        if options.model == ModelFile::BuiltIn {
+            tracing::warn!(
+                source = camera.source.get(),
+                "{name} is looked at by the built-in model, which was trained on drawn goats; for \
+                 real animals set detector.model"
+            );
+        }
         // Each camera has a session of its own, and so its own core to use.
         let detector = move || {
             let detector: Box<dyn Detector> = Box::new(OnnxDetector::load(&options)?);

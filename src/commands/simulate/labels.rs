@@ -1,0 +1,44 @@
+//! True boxes as label tools read them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use pen::{Posture, TrueAnimal};
+
+/// The classes' file, in the order of their numbers.
+pub(crate) fn write_classes(dir: &Path) -> anyhow::Result<()> {
+    let names = [Posture::Standing.name(), Posture::Lying.name()].map(|name| format!("{name}\n"));
+    let file = dir.join("classes.txt");
+    fs::write(&file, names.concat()).with_context(|| format!("could not write {}", file.display()))
+}
+
+/// One animal as a line of a YOLO label file: class, centre and size.
+pub(crate) fn yolo_line(animal: &TrueAnimal) -> String {
+    let TrueAnimal { x, y, w, h, .. } = *animal;
+    let class = animal.posture.class();
+    format!("{class} {:.6} {:.6} {w:.6} {h:.6}", x + w / 2.0, y + h / 2.0)
+}
+
+/// Writes the label file of a picture; with `visible`, each line ends with how much of
+/// the animal is not hidden.
+pub(crate) fn write_yolo<'a>(
+    file: &Path,
+    animals: impl Iterator<Item = &'a TrueAnimal>,
+    visible: bool,
+) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for animal in animals {
+        text += &yolo_line(animal);
+        if visible {
+            text += &format!(" {:.3}", animal.visible);
+        }
+        text.push('\n');
+    }
+    fs::write(file, text).with_context(|| format!("could not write {}", file.display()))
+}
+
+/// What a picture of a film is called: its film's name and its time, milliseconds.
+pub(crate) fn picture_name(film: &str, t_ms: i64) -> String {
+    format!("{film}_t{t_ms:09}")
+}
