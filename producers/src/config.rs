@@ -108,9 +108,14 @@ pub struct DetectorConfig {
     /// Ultralytics' own.
     pub confidence: Option<Confidence>,
 
-    /// Two boxes of a class that share more than this of their area, 0 to 1, are one
-    /// animal. Default: 0.45.
-    pub iou_max: Overlap,
+    /// Two boxes that share more than this of their area, 0 to 1, are one animal.
+    /// Default: what the model says itself, else 0.45.
+    pub iou_max: Option<Overlap>,
+
+    /// Whether two boxes of two classes can be one animal: true where the classes are
+    /// postures of the same animals. Default: what the model says itself (the built-in
+    /// one: true), else false.
+    pub class_agnostic: Option<bool>,
 
     /// The names of the model's classes, in its order. Default: as the model says
     /// itself.
@@ -153,12 +158,6 @@ fraction! {
 fraction! {
     /// How much two boxes overlap: intersection over union, 0 to 1.
     Overlap
-}
-
-impl Default for Overlap {
-    fn default() -> Overlap {
-        Overlap(0.45)
-    }
 }
 
 /// A number that is not from 0 to 1.
@@ -428,7 +427,8 @@ impl DetectorConfig {
             model: named.cloned().map_or(ModelFile::BuiltIn, ModelFile::File),
             runtime: self.runtime.clone(),
             confidence: self.confidence.map(Confidence::get),
-            iou_max: self.iou_max.get(),
+            iou_max: self.iou_max.map(Overlap::get),
+            class_agnostic: self.class_agnostic,
             classes: self.classes.clone(),
         }
     }

@@ -176,3 +176,27 @@ fn a_model_file_is_told_about() {
     let other = "tests/data/models/none.onnx";
     assert!(failed(&animov(&["check", "model", other])).contains("could not read the model"));
 }
+
+/// A day of two pens that no training has seen, through film, model and comparison.
+/// What is asked for is looser than models/README.md tells, of many more pictures.
+#[test]
+fn the_built_in_model_counts_herds_that_it_has_not_seen() {
+    for (seed, animals) in [("8000001", "6"), ("8000004", "20")] {
+        let dir = tempfile::tempdir().unwrap();
+        let day = ["--for", "24h", "--every", "20m", "--start", "2026-03-02", "--no-labels"];
+        filmed(dir.path(), &[&["--seed", seed, "--animals", animals], &day[..]].concat());
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let (film, labels, out) = (path("pen1.mp4"), path("pen1.truth.ndjson"), path("report"));
+        succeeded(animov(&["accuracy", "--video", &film, "--labels", &labels, "--out", &out]));
+        let report = fs::read_to_string(Path::new(&out).join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let counts = report["counts"].as_array().unwrap();
+        let total = counts.iter().find(|one| one["class"] == "total").unwrap();
+        let share = &report["lying_share"]["error"];
+        println!("pen {seed}: {total}, lying share off by {share}");
+        assert_eq!(report["frames"]["compared"], 72);
+        assert!(total["mae_share"].as_f64().unwrap() < 0.08, "{total}");
+        assert!(share.as_f64().unwrap().abs() < 0.05, "{share}");
+        assert!(0.9 < report["boxes"]["postures"]["right"].as_f64().unwrap());
+    }
+}

@@ -21,7 +21,7 @@ use crate::detect::contract::{Candidate, Contract, Reader, Shape};
 use crate::detect::letterbox::{Resampler, Size};
 use crate::detect::model::ModelFile;
 use crate::detect::runtime::{RuntimeError, Surroundings};
-use crate::detect::suppress::suppress;
+use crate::detect::suppress::{Rivalry, suppress};
 use crate::detect::{DetectError, Detector, names};
 use crate::pixels::{Pixels, index};
 
@@ -35,21 +35,25 @@ pub struct OnnxOptions {
     /// Only boxes surer than this are detections; none to take the model's own, or
     /// 0.25, with which Ultralytics' tools predict.
     pub confidence: Option<f32>,
-    /// Boxes of one class that overlap more than this are one object.
-    pub iou_max: f32,
+    /// Boxes that overlap more than this are one object; none to take the model's own,
+    /// or 0.45, with which Ultralytics' tools predict.
+    pub iou_max: Option<f32>,
+    /// Whether boxes of two classes can be one object; none to take the model's own
+    /// word, or that they cannot.
+    pub class_agnostic: Option<bool>,
     /// The classes' names, in the model's order; none to take the model's own.
     pub classes: Vec<String>,
 }
 
 impl OnnxOptions {
-    /// The defaults for `model`: its own confidence, and `IoU` 0.45, with which
-    /// Ultralytics' tools predict.
+    /// The defaults for `model`: what it says itself of how to be read.
     pub fn new(model: impl Into<ModelFile>) -> OnnxOptions {
         OnnxOptions {
             model: model.into(),
             runtime: None,
             confidence: None,
-            iou_max: 0.45,
+            iou_max: None,
+            class_agnostic: None,
             classes: Vec::new(),
         }
     }
@@ -67,11 +71,14 @@ pub struct OnnxDetector {
     model: Model,
     classes: Arc<[Arc<str>]>,
     confidence: f32,
-    iou_max: f32,
+    rivalry: Rivalry,
 }
 
 /// How sure a box must be where neither user nor model says.
 const CONFIDENCE: f32 = 0.25;
+
+/// How much boxes of one object overlap where neither user nor model says.
+const IOU_MAX: f32 = 0.45;
 
 /// The side of an input that a model leaves open and its metadata does not name.
 const OPEN_SIDE: i64 = 640;
@@ -97,9 +104,16 @@ impl OnnxDetector {
             return Err(DetectError::Task { model: from.clone(), task });
         }
         let (class_names, image_size) = (metadata("names"), metadata("imgsz"));
-        let own_confidence = metadata("confidence")
-            .and_then(|text| text.parse().ok())
-            .filter(|confidence| (0.0..=1.0).contains(confidence));
+        let fraction = |key: &str| {
+            let number: Option<f32> = metadata(key).and_then(|text| text.trim().parse().ok());
+            number.filter(|number| (0.0..=1.0).contains(number))
+        };
+        let own_confidence = fraction("confidence");
+        let agnostic = || metadata("class_agnostic").is_some_and(|text| text.trim() == "true");
+        let rivalry = Rivalry {
+            iou_max: options.iou_max.or_else(|| fraction("iou_max")).unwrap_or(IOU_MAX),
+            class_agnostic: options.class_agnostic.unwrap_or_else(agnostic),
+        };
 
         let no_contract = |source| DetectError::NoContract { model: from.clone(), source };
         let mut inputs = shapes(session.inputs());
@@ -132,7 +146,7 @@ impl OnnxDetector {
             model,
             classes: classes.into(),
             confidence: options.confidence.or(own_confidence).unwrap_or(CONFIDENCE),
-            iou_max: options.iou_max,
+            rivalry,
         })
     }
 
@@ -149,6 +163,11 @@ impl OnnxDetector {
     /// The classes, in the model's order.
     pub fn classes(&self) -> &[Arc<str>] {
         &self.classes
+    }
+
+    /// When one of its boxes falls for another.
+    pub fn rivalry(&self) -> Rivalry {
+        self.rivalry
     }
 
     /// The first half of [`detect`](Detector::detect): scales `picture` into the
@@ -192,7 +211,7 @@ impl OnnxDetector {
         }
         self.candidates.clear();
         self.reader.read(output, self.confidence, &mut self.candidates);
-        suppress(&mut self.candidates, self.iou_max, index(ANIMALS_MAX));
+        suppress(&mut self.candidates, self.rivalry, index(ANIMALS_MAX));
         let letterbox = resampler.letterbox();
         found.extend(self.candidates.iter().filter_map(|candidate| {
             let [x, y, w, h] = letterbox.to_picture(candidate.corners)?;

@@ -1,4 +1,4 @@
-//! One box an object: what overlaps a surer box of its class falls.
+//! One box an object: what overlaps a surer box falls.
 
 use crate::detect::contract::Candidate;
 
@@ -6,12 +6,22 @@ use crate::detect::contract::Candidate;
 /// comparison is quadratic.
 const CANDIDATES_MAX: usize = 4096;
 
-/// Keeps, of each class, the boxes that no surer kept one of that class overlaps by
-/// more than `iou_max`; the surest first, `boxes_max` at most.
+/// When one box falls for another (non-maximum suppression).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rivalry {
+    /// Two boxes that overlap more (intersection over union) are one object.
+    pub iou_max: f32,
+    /// Also if they are of two classes, which an object cannot have both.
+    pub class_agnostic: bool,
+}
+
+/// Keeps the boxes that no surer kept rival overlaps too much; the surest first,
+/// `boxes_max` at most.
 ///
 /// Equally sure boxes are taken in the order given, so the result is one function
 /// of the candidates.
-pub fn suppress(candidates: &mut Vec<Candidate>, iou_max: f32, boxes_max: usize) {
+pub fn suppress(candidates: &mut Vec<Candidate>, rivalry: Rivalry, boxes_max: usize) {
+    let Rivalry { iou_max, class_agnostic } = rivalry;
     candidates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     candidates.truncate(CANDIDATES_MAX);
     // The kept ones move to the front, where the next are compared with them.
@@ -22,7 +32,8 @@ pub fn suppress(candidates: &mut Vec<Candidate>, iou_max: f32, boxes_max: usize)
         }
         let candidate = candidates[at];
         let free = candidates[..kept].iter().all(|surer| {
-            surer.class != candidate.class || iou(surer.corners, candidate.corners) <= iou_max
+            let rivals = class_agnostic || surer.class == candidate.class;
+            !rivals || iou(surer.corners, candidate.corners) <= iou_max
         });
         if free {
             candidates[kept] = candidate;
@@ -57,21 +68,25 @@ mod tests {
         let other = candidate(1, 0.7, [0.0, 0.0, 10.0, 10.0]);
         let beside = candidate(0, 0.6, [8.0, 0.0, 18.0, 10.0]);
         let mut candidates = vec![beside, other, again, goat];
-        suppress(&mut candidates, 0.45, 100);
+        let mut rivalry = Rivalry { iou_max: 0.45, class_agnostic: false };
+        suppress(&mut candidates, rivalry, 100);
         assert_eq!(candidates, [goat, other, beside]);
-        suppress(&mut candidates, 0.45, 2);
+        suppress(&mut candidates, rivalry, 2);
         assert_eq!(candidates, [goat, other]);
+        rivalry.class_agnostic = true;
+        suppress(&mut candidates, rivalry, 2);
+        assert_eq!(candidates, [goat]);
     }
 
     /// By definition: a box stays if no surer box that stays overlaps it.
-    fn by_definition(mut all: Vec<Candidate>, iou_max: f32) -> Vec<Candidate> {
+    fn by_definition(mut all: Vec<Candidate>, rivalry: Rivalry) -> Vec<Candidate> {
         all.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
         let mut stays = vec![true; all.len()];
         for at in 0..all.len() {
             stays[at] = !(0..at).any(|surer| {
                 stays[surer]
-                    && all[surer].class == all[at].class
-                    && iou_max < iou(all[surer].corners, all[at].corners)
+                    && (rivalry.class_agnostic || all[surer].class == all[at].class)
+                    && rivalry.iou_max < iou(all[surer].corners, all[at].corners)
             });
         }
         all.into_iter().zip(stays).filter_map(|(c, stays)| stays.then_some(c)).collect()
@@ -83,14 +98,16 @@ mod tests {
             boxes in prop::collection::vec(
                 (0_usize..3, 0.0_f32..1.0, 0.0_f32..50.0, 0.0_f32..50.0, 1.0_f32..30.0, 1.0_f32..30.0), 0..60),
             iou_max in 0.0_f32..1.0,
+            class_agnostic: bool,
         ) {
+            let rivalry = Rivalry { iou_max, class_agnostic };
             let all: Vec<Candidate> = boxes
                 .into_iter()
                 .map(|(class, confidence, x, y, w, h)| candidate(class, confidence, [x, y, x + w, y + h]))
                 .collect();
             let mut ours = all.clone();
-            suppress(&mut ours, iou_max, usize::MAX);
-            prop_assert_eq!(ours, by_definition(all, iou_max));
+            suppress(&mut ours, rivalry, usize::MAX);
+            prop_assert_eq!(ours, by_definition(all, rivalry));
         }
     }
 }

@@ -10,6 +10,7 @@ use producers::decode::{DecodeOptions, Decoder};
 use producers::detect::Detector;
 use producers::detect::contract::{Contract, Family};
 use producers::detect::onnx::OnnxDetector;
+use producers::detect::suppress::Rivalry;
 use producers::input::Input;
 use producers::pixels::Pixels;
 use schemas::frame::Detection;
@@ -83,6 +84,7 @@ pub(super) fn run(args: &CheckModelArgs) -> anyhow::Result<Exit> {
         ("contract", contract_text(contract)),
         ("input", format!("{}, {}", contract.input, input_text(contract))),
         ("classes", classes_text(&detector)),
+        ("boxes", boxes_text(&detector)),
         ("metrics", metrics_text(&config, &detector)),
         ("test", trial),
     ];
@@ -101,7 +103,17 @@ fn contract_text(contract: &Contract) -> String {
         Family::Yolox => "YOLOX, raw",
         Family::Ultralytics => "Ultralytics YOLOv8 and v11",
     };
-    format!("{family}: {} boxes an answer, overlapping ones are left out here", contract.anchors)
+    format!("{family}, {} boxes an answer", contract.anchors)
+}
+
+/// Which boxes are counted.
+fn boxes_text(detector: &OnnxDetector) -> String {
+    let Rivalry { iou_max, class_agnostic } = detector.rivalry();
+    let of = if class_agnostic { "" } else { " of one class" };
+    format!(
+        "counted if surer than {}; two{of} that overlap by more than {iou_max} are one animal",
+        detector.confidence()
+    )
 }
 
 fn input_text(contract: &Contract) -> &'static str {
