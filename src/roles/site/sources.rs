@@ -68,7 +68,7 @@ impl Sources {
         let name = camera.display_name();
         let options = config.detector.options(camera.model.as_ref());
         if options.model == ModelFile::BuiltIn {
-            tracing::warn!(
+            tracing::info!(
                 source = camera.source.get(),
                 "{name} is looked at by the built-in model, which was trained on drawn goats; for \
                  real animals set detector.model"
