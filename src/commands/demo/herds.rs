@@ -168,7 +168,7 @@ fn film(
     truths: &Truths,
 ) -> anyhow::Result<()> {
     let Plan { started_at, speed, .. } = plan;
-    // A picture may begin with any picture: each is far from the one before it.
+    // Little of a picture helps to encode one that is ten seconds later.
     let filming = Filming { crf: 26, every: EVERY, keyframe_every: 6, started_at };
     let mut film = Film::live(spec, source, &filming, to)?;
     let clock = SystemClock;

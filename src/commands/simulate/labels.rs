@@ -37,8 +37,3 @@ pub(crate) fn write_yolo<'a>(
     }
     fs::write(file, text).with_context(|| format!("could not write {}", file.display()))
 }
-
-/// What a picture of a film is called: its film's name and its time, milliseconds.
-pub(crate) fn picture_name(film: &str, t_ms: i64) -> String {
-    format!("{film}_t{t_ms:09}")
-}

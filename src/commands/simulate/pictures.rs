@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use accuracy::labels::naming;
 use anyhow::{Context, bail};
 use pen::{ANIMALS_MAX, PenSpec, Truth};
 use producers::annotate;
@@ -116,7 +117,6 @@ impl Scene {
     }
 
     fn photograph(&self, args: &PicturesArgs) -> anyhow::Result<()> {
-        // Numbered as one who reads it again needs it: the film is gone at the end.
         let film = args.out.join(format!("{}.mp4", self.name));
         let truths = self.film(args, &film)?;
         let kept = self.keep(args, &film, &truths);
@@ -152,7 +152,7 @@ impl Scene {
             if decoder.advance()?.is_none() {
                 bail!("{} has fewer pictures than were filmed", film.display());
             }
-            let name = labels::picture_name(&self.name, truth.t_ms);
+            let name = naming::name_of(&self.name, u64::try_from(truth.t_ms)?);
             let image = args.out.join("images").join(format!("{name}.jpg"));
             annotate::save(&image, &decoder.pixels()?, &[])?;
             let label = args.out.join("labels").join(format!("{name}.txt"));

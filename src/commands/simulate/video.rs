@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use accuracy::labels::naming;
 use anyhow::{Context, bail};
 use pen::{PenSpec, VISIBLE_MIN};
 use schemas::source::SourceId;
@@ -199,7 +200,7 @@ fn film(
             .and_then(|()| truths.write_all(b"\n"))
             .with_context(|| format!("could not write {}", truth_file.display()))?;
         if !args.no_labels {
-            let file = label_dir.join(labels::picture_name(&name, truth.t_ms) + ".txt");
+            let file = label_dir.join(naming::name_of(&name, u64::try_from(truth.t_ms)?) + ".txt");
             let labelled = truth.animals.iter().filter(|one| args.visible_min <= one.visible);
             labels::write_yolo(&file, labelled, false)?;
         }
