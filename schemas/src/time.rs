@@ -70,7 +70,7 @@ impl fmt::Display for UnixMillis {
 /// A text that names no moment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is neither RFC 3339 (2026-03-01T12:00:00Z), a date (2026-03-01) nor milliseconds since 1970"
+    "{0:?} is neither RFC 3339 with its zone (2026-03-01T12:00:00Z), a date (2026-03-01) nor milliseconds since 1970"
 )]
 pub struct InvalidTime(String);
 
@@ -85,9 +85,11 @@ impl FromStr for UnixMillis {
         if let Ok(moment) = text.parse::<Timestamp>() {
             return Ok(UnixMillis(moment.as_millisecond()));
         }
+        // jiff reads a time of day behind the date, too, and drops it.
         let midnight = text
             .parse::<jiff::civil::Date>()
             .ok()
+            .filter(|date| date.to_string() == text)
             .and_then(|date| date.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok())
             .ok_or_else(|| InvalidTime(text.to_owned()))?;
         Ok(UnixMillis(midnight.timestamp().as_millisecond()))
@@ -124,6 +126,9 @@ mod tests {
         }
         assert_eq!(UnixMillis(1_772_323_200_250).to_string(), "2026-03-01T00:00:00.250Z");
         assert_eq!(UnixMillis::MAX.to_string(), "9223372036854775807 ms");
-        assert!("yesterday".parse::<UnixMillis>().is_err());
+        // A time without a zone is no moment; least of all is it that day's midnight.
+        for wrong in ["yesterday", "2026-03-01T14:30:00", "2026-03-01 14:30:00", "20260301T1430"] {
+            assert!(wrong.parse::<UnixMillis>().is_err(), "{wrong}");
+        }
     }
 }
