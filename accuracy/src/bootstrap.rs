@@ -64,11 +64,15 @@ pub struct Interval {
 /// A figure must be there in as many of 100 draws to have an interval.
 const DEFINED_PERCENT_MIN: usize = 90;
 
+/// From fewer blocks there is no interval. The values of `n` blocks all lie on one side of
+/// the median as often as once in `2ⁿ⁻¹`, which falls below the 5 in 100 that an interval
+/// may miss at six.
+const BLOCKS_MIN: usize = 6;
+
 /// The intervals of all figures that `figures` computes of the sums over blocks.
 ///
 /// A block is a list of numbers that can be added, as long in each. None for a figure that
-/// is undefined in more than a tenth of the draws, and if there are fewer than two blocks:
-/// from one nothing can be learnt about another.
+/// is undefined in more than a tenth of the draws, and if there are fewer than six blocks.
 pub fn intervals(
     blocks: &[Vec<f64>],
     plan: &Plan,
@@ -76,7 +80,7 @@ pub fn intervals(
 ) -> Vec<Option<Interval>> {
     let width = blocks.first().map_or(0, Vec::len);
     let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); figures(&vec![0.0; width]).len()];
-    if blocks.len() < 2 {
+    if blocks.len() < BLOCKS_MIN {
         return vec![None; drawn.len()];
     }
     let mut random = SplitMix(plan.seed);
@@ -167,12 +171,15 @@ mod tests {
     }
 
     #[test]
-    fn from_one_block_nothing_is_learnt() {
+    fn from_few_blocks_nothing_is_learnt() {
         let of = |sums: &[f64]| vec![Some(sums[0])];
-        assert_eq!(intervals(&[vec![1.0]], &Plan::default(), of), [None]);
+        let blocks: Vec<Vec<f64>> = (0..6_u32).map(|n| vec![f64::from(n)]).collect();
+        assert_eq!(intervals(&blocks[..5], &Plan::default(), of), [None]);
+        assert!(intervals(&blocks, &Plan::default(), of)[0].is_some());
         let rarely = |sums: &[f64]| vec![(0.0 < sums[0]).then_some(1.0)];
-        let blocks = vec![vec![0.0], vec![0.0], vec![1.0]];
-        // Two of three blocks are empty: 8 of 27 draws have nothing.
+        let mut blocks = vec![vec![0.0]; 5];
+        blocks.push(vec![1.0]);
+        // Five of six blocks are empty: a third of the draws have nothing.
         assert_eq!(intervals(&blocks, &Plan::default(), rarely), [None]);
     }
 }

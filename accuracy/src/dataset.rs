@@ -17,7 +17,7 @@ use std::sync::Arc;
 use schemas::frame::Detection;
 
 use crate::area::Area;
-use crate::labels::coco::{Annotation, Category, CocoFile, Image};
+use crate::labels::coco::{self, Annotation, Category, CocoFile, Image};
 use crate::labels::yolo;
 
 /// The form that boxes are written in; pictures are the same.
@@ -147,7 +147,7 @@ impl Dataset {
             let categories = categories
                 .map(|(at, class)| Category { id: category(at), name: class.to_string() })
                 .collect();
-            let path = self.folder.join("annotations/instances_default.json");
+            let path = self.folder.join(coco::IN_FOLDER);
             let file = CocoFile { images: self.images, annotations: self.annotations, categories };
             let out = File::create(&path).map_err(wrong(&path))?;
             let mut out = BufWriter::new(out);

@@ -47,7 +47,8 @@ impl Form {
     /// The form that `path` has by its name.
     pub fn of(path: &Path) -> Option<Form> {
         if path.is_dir() {
-            return Some(Form::Yolo);
+            let coco = path.join(coco::IN_FOLDER).is_file() && !path.join("labels").is_dir();
+            return Some(if coco { Form::Coco } else { Form::Yolo });
         }
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         match ending.as_str() {
@@ -80,6 +81,8 @@ pub struct Labels {
     pub form: Form,
     /// The classes that were looked for: one that is in no picture was looked for, too.
     pub classes: Vec<Arc<str>>,
+    /// Whether nobody said what the numbers of the classes mean.
+    pub classes_guessed: bool,
     pub pictures: Vec<Label>,
 }
 
@@ -140,6 +143,14 @@ impl Labels {
             return Err(LabelError::Nothing { path: path.to_owned(), form: form.name() });
         }
         Ok(labels)
+    }
+
+    /// Their form as a report says it, and what of it was guessed.
+    pub fn form_told(&self) -> &'static str {
+        match (self.form, self.classes_guessed) {
+            (Form::Yolo, true) => "YOLO, its classes taken to be standing and lying",
+            (form, _) => form.name(),
+        }
     }
 
     /// Calls classes as the detector calls them: `renamed` from the labels' names to the
@@ -211,6 +222,7 @@ mod tests {
         let mut labels = Labels {
             form: Form::Counts,
             classes: ["couche", "assis", "debout"].map(Arc::from).to_vec(),
+            classes_guessed: false,
             pictures: vec![label],
         };
         let renamed = |pairs: &[(&str, &str)]| {

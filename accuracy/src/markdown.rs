@@ -100,7 +100,8 @@ impl Report {
         if let Some(corrected) = corrected {
             let found = corrected.share;
             let interval = format!("{} to {}", percent(found.low), percent(found.high));
-            let name = format!("corrected ({})", corrected.method);
+            // Unlike the other limits these take each animal of each frame to be one of its own.
+            let name = format!("corrected ({}, as if independent)", corrected.method);
             text.row(&[&name, &percent(found.share), &interval]);
         }
         text.end();

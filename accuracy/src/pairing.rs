@@ -1,8 +1,9 @@
 //! Which label is about which picture.
 //!
-//! Pictures and labels are told by the time in their video if both sides know it, else by
-//! event time, else by name. Times agree if they are nearest to each other and not further
-//! apart than a tolerance; names must be equal. A picture has one label at most.
+//! Pictures and labels are told by the time in their video, by event time, or by name: the
+//! first of the ways, in the order of the caller, that both sides know. Times agree if they
+//! are nearest to each other and not further apart than a tolerance; names must be equal. A
+//! picture has one label at most.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -60,30 +61,36 @@ pub enum PairingError {
     )]
     NothingInCommon { labels: String, pictures: String },
     #[error(
+        "two pictures are called {name}, so that nothing tells which one its label is about; give \
+         one of them, and its label, another name"
+    )]
+    Namesakes { name: String },
+    #[error(
         "two labels are about {picture}: {first} and {second}; if the labels are of several videos, choose one with --named PREFIX"
     )]
     Twice { picture: String, first: String, second: String },
 }
 
-/// What every one of `pictures` is told by.
-fn known(pictures: &[&PictureId]) -> Vec<By> {
+/// What every one of `pictures` is told by, of `ways`.
+fn known(pictures: &[&PictureId], ways: &[By]) -> Vec<By> {
     let all = |by: &By| pictures.iter().all(|picture| by.is_known(picture));
-    [By::Time, By::CapturedAt, By::Name].into_iter().filter(all).collect()
+    ways.iter().copied().filter(all).collect()
 }
 
-/// Brings labels and pictures together.
+/// Brings labels and pictures together, by the first of `ways` that both know.
 ///
 /// # Errors
 ///
-/// They have nothing in common, or two labels are about one picture; `origin` says
-/// where a label is from.
+/// They have nothing in common, two labels are about one picture, or two pictures have one
+/// name; `origin` says where a label is from.
 pub fn pair(
     labels: &[&PictureId],
     pictures: &[&PictureId],
+    ways: &[By],
     tolerance_ms: i64,
     origin: impl Fn(usize) -> String,
 ) -> Result<Pairs, PairingError> {
-    let (of_labels, of_pictures) = (known(labels), known(pictures));
+    let (of_labels, of_pictures) = (known(labels, ways), known(pictures, ways));
     let Some(by) = of_labels.iter().copied().find(|by| of_pictures.contains(by)) else {
         let told = |known: &[By]| match known {
             [] => "nothing that all of them have".to_owned(),
@@ -101,7 +108,7 @@ pub fn pair(
         }
     }
     let pairs = match by {
-        By::Name => by_name(labels, pictures),
+        By::Name => by_name(labels, pictures)?,
         _ => {
             let clock =
                 |of: &[&PictureId]| -> Vec<i64> { of.iter().filter_map(|p| by.clock(p)).collect() };
@@ -115,12 +122,18 @@ pub fn pair(
     })
 }
 
-fn by_name(labels: &[&PictureId], pictures: &[&PictureId]) -> Vec<(usize, usize)> {
+fn by_name(
+    labels: &[&PictureId],
+    pictures: &[&PictureId],
+) -> Result<Vec<(usize, usize)>, PairingError> {
     let mut named = HashMap::new();
     for (at, picture) in pictures.iter().enumerate() {
-        named.entry(&picture.name).or_insert(at);
+        if named.insert(&picture.name, at).is_some() {
+            return Err(PairingError::Namesakes { name: picture.to_string() });
+        }
     }
-    labels.iter().enumerate().filter_map(|(at, l)| Some((at, *named.get(&l.name)?))).collect()
+    let pair = |(at, label): (usize, &&PictureId)| Some((at, *named.get(&label.name)?));
+    Ok(labels.iter().enumerate().filter_map(pair).collect())
 }
 
 /// The nearest first: each time of either list is used once.
@@ -160,7 +173,8 @@ mod tests {
     fn paired(labels: &[PictureId], pictures: &[PictureId]) -> Result<Pairs, PairingError> {
         let (labels, pictures): (Vec<_>, Vec<_>) =
             (labels.iter().collect(), pictures.iter().collect());
-        pair(&labels, &pictures, 5, |at| format!("label {at}"))
+        let ways = [By::Time, By::CapturedAt, By::Name];
+        pair(&labels, &pictures, &ways, 5, |at| format!("label {at}"))
     }
 
     #[test]
@@ -195,6 +209,25 @@ mod tests {
             error.to_string(),
             "two labels are about a: label 0 and label 1; if the labels are of several videos, choose one with --named PREFIX"
         );
+    }
+
+    #[test]
+    fn pictures_of_two_videos_in_one_folder_go_by_their_names() {
+        let of = |names: &[&str]| -> Vec<PictureId> {
+            let named =
+                |name: &&str| PictureId { name: Some((*name).into()), ..PictureId::of_video(0) };
+            names.iter().map(named).collect()
+        };
+        let by_name = |labels: &[&str], pictures: &[&str]| {
+            let (labels, pictures) = (of(labels), of(pictures));
+            let (labels, pictures): (Vec<_>, Vec<_>) =
+                (labels.iter().collect(), pictures.iter().collect());
+            pair(&labels, &pictures, &[By::Name, By::Time], 5, |at| format!("label {at}"))
+        };
+        let both = ["pen1_t000000000", "pen2_t000000000"];
+        assert_eq!(by_name(&both, &both).unwrap().pairs, [(0, 0), (1, 1)]);
+        let error = by_name(&["a"], &["a", "a"]).unwrap_err().to_string();
+        assert!(error.starts_with("two pictures are called a,"), "{error}");
     }
 
     proptest! {

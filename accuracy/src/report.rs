@@ -8,6 +8,7 @@ use schemas::frame::Model;
 use schemas::source::SourceId;
 use schemas::time::UnixMillis;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::bootstrap::Plan;
 use crate::comparison::Comparison;
@@ -90,6 +91,13 @@ impl Frames {
 }
 
 impl Report {
+    /// As it is printed: by way of the text, since a number of single precision would get
+    /// digits that it does not have.
+    fn as_printed(&self) -> Value {
+        let text = serde_json::to_string(self).expect("numbers and texts have a JSON form");
+        serde_json::from_str(&text).expect("what was just written is JSON")
+    }
+
     /// The report as a site's tables keep it.
     ///
     /// # Errors
@@ -109,7 +117,7 @@ impl Report {
             to: UnixMillis::new(to.get().saturating_add(1)),
             frames: self.frames.compared,
             confusion: postures.unwrap_or_default(),
-            report: serde_json::to_value(self).expect("numbers and texts have a JSON form"),
+            report: self.as_printed(),
         })
     }
 }

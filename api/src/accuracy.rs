@@ -9,8 +9,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::auth::Viewer;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 
@@ -39,7 +40,7 @@ pub(crate) struct MeasurementItem {
     #[schema(example = "2026-03-02T09:00:00Z")]
     measured_at: String,
     model: MeasuredModel,
-    /// Detections below it were left out.
+    /// Detections below it were left out; 0 if none were left out of what was recorded.
     #[schema(example = 0.4)]
     confidence: f32,
     /// When the first labelled frame was captured.
@@ -144,13 +145,8 @@ impl MeasurementItem {
     ),
     responses(
         (status = 200, description = "The measurements, under an ETag.", body = Measurements),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong: which, what was given, what is expected."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
+        Unchanged,
+        Refusals,
     ),
     tag = "accuracy",
 )]

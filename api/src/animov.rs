@@ -20,7 +20,6 @@ mod measured;
 mod minutes;
 mod receive;
 mod records;
-mod refusals;
 mod scan;
 mod series;
 

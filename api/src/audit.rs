@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
 use crate::params::{self, Params};
+use crate::refusals::Refusals;
 use crate::state::Api;
 
 /// The ledger as stored, read in one transaction.
@@ -172,12 +173,7 @@ struct ParkedItem {
             description = "Records in the answer; 50 if not given.")),
     responses(
         (status = 200, description = "The newest first.", body = ParkedRecords),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "The parameter is wrong."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
+        Refusals,
     ),
     tag = "audit",
 )]

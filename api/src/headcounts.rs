@@ -30,6 +30,7 @@ use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
 use crate::page::Order;
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 use part::{Origin, Part};
@@ -112,15 +113,10 @@ pub(crate) struct QuarterItem {
     ),
     responses(
         (status = 200, description = "The headcounts, under an ETag.", body = Quarters),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong: which, what was given, what is expected."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
+        Unchanged,
+        Refusals,
         (status = 404, body = Problem, content_type = "application/problem+json",
          description = "The camera has never sent a frame."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
     ),
     tag = "headcounts",
 )]
@@ -315,13 +311,8 @@ impl FileItem {
     ),
     responses(
         (status = 200, description = "The files, under an ETag.", body = Files),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
+        Unchanged,
+        Refusals,
     ),
     tag = "headcounts",
 )]

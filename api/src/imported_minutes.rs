@@ -17,9 +17,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Viewer;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
 use crate::page::{InvalidCursor, Order};
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 
@@ -138,13 +139,8 @@ impl ImportedMinuteItem {
     ),
     responses(
         (status = 200, description = "The minutes, under an ETag.", body = ImportedMinutes),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong: which, what was given, what is expected."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
+        Unchanged,
+        Refusals,
     ),
     tag = "windows",
 )]

@@ -22,6 +22,7 @@ mod openapi;
 mod page;
 mod params;
 mod prices;
+mod refusals;
 mod server;
 mod snapshots;
 mod sources;

@@ -12,18 +12,21 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use schemas::accuracy::{CorrectedShare, Level, Observed, StoredMeasurement, corrected_share};
-use schemas::commit::WindowState;
+use schemas::accuracy::{
+    AccuracyStore, CorrectedShare, Level, Observed, StoredMeasurement, corrected_share,
+};
+use schemas::commit::{StoreError, WindowState};
 use schemas::metric::Postures;
+use schemas::source::SourceId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
-use crate::page::Order;
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
-use crate::windows::{self, SizeName};
+use crate::windows::{self, Part, SizeName};
 use crate::{tagged, together};
 
 /// Of the limits.
@@ -98,8 +101,8 @@ pub(crate) struct Corrected {
     /// Rogan and Gladen (1978), with limits by Lang and Reiczigel (2014).
     #[schema(example = "rogan_gladen")]
     method: &'static str,
-    /// The `id` of the measurement by which it is corrected: the newest of the source,
-    /// whichever model it is of.
+    /// The `id` of the measurement by which it is corrected: the newest of the source in
+    /// which animals of both postures were found, whichever model it is of.
     #[schema(example = "2b6d6d2b1f3d6f1c6f7e8c0c0d3f4a5b6c7d8e9fa0b1c2d3e4f5061728394a5b")]
     accuracy: String,
 }
@@ -107,8 +110,8 @@ pub(crate) struct Corrected {
 /// Lists which share of one source's animals lay, window by window.
 ///
 /// `raw` is what was counted. `corrected` is an estimate: it takes for granted that
-/// postures are mistaken as often as in the labelled frames of the newest measurement,
-/// and that lying and standing animals are missed equally often.
+/// postures are mistaken as often as in the labelled frames of the newest measurement of
+/// postures, and that lying and standing animals are missed equally often.
 #[utoipa::path(
     get,
     path = "/v1/sources/{source}/lying-share/{size}",
@@ -116,28 +119,14 @@ pub(crate) struct Corrected {
         ("source" = i32, Path, description = "The camera's number, from 1.", minimum = 1),
         ("size" = inline(SizeName), Path,
          description = "The windows' length; `1d` is a civil day of the site."),
-        ("from" = Option<String>, Query, example = "2026-03-01T12:00:00Z",
-         description = "Windows that start at this moment or later: RFC 3339, milliseconds since \
-                        1970, or a date, which is the beginning of that day on the site's clocks."),
-        ("to" = Option<String>, Query, example = "2026-03-02",
-         description = "Windows that start before this moment, in the same forms."),
-        ("order" = inline(Option<Order>), Query, description = "Which window comes first; newest if not given."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1500,
-         description = "Windows in one answer; 100 if not given."),
-        ("cursor" = Option<String>, Query,
-         description = "The next_cursor of an earlier answer. It stands for from, to and order."),
+        Part,
     ),
     responses(
         (status = 200, description = "The shares, under an ETag.", body = LyingShares),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong: which, what was given, what is expected."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
+        Unchanged,
+        Refusals,
         (status = 404, body = Problem, content_type = "application/problem+json",
          description = "The source has never sent a frame."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
     ),
     tag = "accuracy",
 )]
@@ -154,13 +143,26 @@ pub(crate) async fn list_lying_shares(
     if together::source(&api, source).await?.is_none() {
         return Err(ApiError::NoSuchSource(source));
     }
-    let newest = api.accuracy(move |store| store.of_source(source, 1)).await?;
+    let newest = api.accuracy(move |store| newest(store, source)).await?;
     let query = windows::query(part, None, limit);
     let counted = api.read(move |store| store.series(&query)).await?;
     let (counted, next_cursor) = windows::page(counted, part, limit);
-    let (newest, postures) = (newest.first(), &api.site().postures);
-    let items = counted.iter().map(|window| LyingShare::of(window, postures, newest)).collect();
+    let postures = &api.site().postures;
+    let of = |window| LyingShare::of(window, postures, newest.as_ref());
+    let items = counted.iter().map(of).collect();
     Ok(tagged::json(&headers, &LyingShares { items, next_cursor }))
+}
+
+/// By what shares are corrected: the newest measurement of postures; where there is none,
+/// the newest at all, which says why.
+fn newest(
+    store: &dyn AccuracyStore,
+    source: SourceId,
+) -> Result<Option<StoredMeasurement>, StoreError> {
+    match store.newest_of_postures(source)? {
+        Some(found) => Ok(Some(found)),
+        None => Ok(store.of_source(source, 1)?.pop()),
+    }
 }
 
 impl LyingShare {

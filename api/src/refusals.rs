@@ -1,4 +1,4 @@
-//! What the original's routes refuse, for the OpenAPI document.
+//! What routes that read refuse, for the OpenAPI document.
 
 use utoipa::IntoResponses;
 
@@ -7,7 +7,7 @@ use crate::error::Problem;
 /// Of a route that reads.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the document is made from it")]
-pub(super) enum Refusals {
+pub(crate) enum Refusals {
     /// A parameter is wrong: which, what was given, what is expected.
     #[response(status = 400, content_type = "application/problem+json")]
     BadParameter(Problem),
@@ -22,8 +22,8 @@ pub(super) enum Refusals {
 /// Of a route whose answer has an `ETag`.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only the document is made from it")]
-pub(super) enum Unchanged {
-    /// Unchanged since the tag of `If-None-Match`.
+pub(crate) enum Unchanged {
+    /// Unchanged since the `ETag` of `If-None-Match`.
     #[response(status = 304)]
     NotModified,
 }

@@ -16,6 +16,7 @@ use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
 use crate::page::Order;
 use crate::params::{self, Params};
+use crate::refusals::Unchanged;
 use crate::state::Api;
 use crate::tagged;
 
@@ -127,7 +128,7 @@ impl SnapshotItem {
     ),
     responses(
         (status = 200, description = "The records, under an ETag.", body = Snapshots),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
+        Unchanged,
         (status = 400, body = Problem, content_type = "application/problem+json",
          description = "A parameter is wrong: which, what was given, what is expected."),
         (status = 401, body = Problem, content_type = "application/problem+json",
@@ -188,7 +189,7 @@ fn asked(api: &Api, mut params: Params) -> Result<SnapshotQuery, ApiError> {
     ),
     responses(
         (status = 200, description = "The record, without its picture.", body = SnapshotItem),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
+        Unchanged,
         (status = 400, body = Problem, content_type = "application/problem+json",
          description = "A parameter is wrong."),
         (status = 401, body = Problem, content_type = "application/problem+json",
@@ -228,7 +229,7 @@ pub(crate) async fn nth_snapshot(
     ),
     responses(
         (status = 200, description = "The record, without its picture.", body = SnapshotItem),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
+        Unchanged,
         (status = 401, body = Problem, content_type = "application/problem+json",
          description = "The token is missing or wrong."),
         (status = 404, body = Problem, content_type = "application/problem+json",
@@ -261,7 +262,7 @@ pub(crate) async fn read_snapshot(
     responses(
         (status = 200, description = "The picture, under an ETag.",
          body = Vec<u8>, content_type = "image/jpeg"),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
+        Unchanged,
         (status = 400, body = Problem, content_type = "application/problem+json",
          description = "A parameter is wrong."),
         (status = 401, body = Problem, content_type = "application/problem+json",

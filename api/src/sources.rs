@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
 use crate::params::Params;
+use crate::refusals::Unchanged;
 use crate::state::Api;
 use crate::tagged;
 
@@ -59,7 +60,7 @@ pub(crate) struct Source {
     path = "/v1/sources",
     responses(
         (status = 200, description = "The sources, under an ETag.", body = Sources),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
+        Unchanged,
         (status = 401, body = Problem, content_type = "application/problem+json",
          description = "The token is missing or wrong."),
         (status = 503, body = Problem, content_type = "application/problem+json",

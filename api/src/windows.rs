@@ -13,12 +13,13 @@ use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
 use schemas::window::{Calendar, WindowSize};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Viewer;
 use crate::error::{ApiError, Problem};
 use crate::page::{Cursor, Order};
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::sources;
 use crate::stale::Address;
 use crate::state::Api;
@@ -109,30 +110,16 @@ pub(crate) struct MetricStatistics {
         ("source" = i32, Path, description = "The camera's number, from 1.", minimum = 1),
         ("size" = inline(SizeName), Path,
          description = "The windows' length; `1d` is a civil day of the site."),
-        ("from" = Option<String>, Query, example = "2026-03-01T12:00:00Z",
-         description = "Windows that start at this moment or later: RFC 3339, milliseconds since \
-                        1970, or a date, which is the beginning of that day on the site's clocks."),
-        ("to" = Option<String>, Query, example = "2026-03-02",
-         description = "Windows that start before this moment, in the same forms."),
         ("metric" = Option<String>, Query, example = "lying",
          description = "Only this metric; without it, all that the window has rows of."),
-        ("order" = inline(Option<Order>), Query, description = "Which window comes first; newest if not given."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1500,
-         description = "Windows in one answer; 100 if not given."),
-        ("cursor" = Option<String>, Query,
-         description = "The next_cursor of an earlier answer. It stands for from, to and order."),
+        Part,
     ),
     responses(
         (status = 200, description = "The windows, under an ETag.", body = Windows),
-        (status = 304, description = "Unchanged since the ETag of If-None-Match."),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong: which, what was given, what is expected."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
+        Unchanged,
+        Refusals,
         (status = 404, body = Problem, content_type = "application/problem+json",
          description = "The source has never sent a frame."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
     ),
     tag = "windows",
 )]
@@ -184,6 +171,28 @@ pub(crate) enum SizeName {
     Hour,
     #[schema(rename = "1d")]
     Day,
+}
+
+/// The parameters that [`asked`] takes, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only the document is made from it")]
+pub(crate) struct Part {
+    /// Windows that start at this moment or later: RFC 3339, milliseconds since 1970, or a
+    /// date, which is the beginning of that day on the site's clocks.
+    #[param(example = "2026-03-01T12:00:00Z")]
+    from: Option<String>,
+    /// Windows that start before this moment, in the same forms.
+    #[param(example = "2026-03-02")]
+    to: Option<String>,
+    /// Which window comes first; newest if not given.
+    #[param(inline)]
+    order: Option<Order>,
+    /// Windows in one answer; 100 if not given.
+    #[param(minimum = 1, maximum = 1500)]
+    limit: Option<u32>,
+    /// The `next_cursor` of an earlier answer. It stands for from, to and order.
+    cursor: Option<String>,
 }
 
 /// Which part of the series a request asks for, and how much of it at once. Ends the

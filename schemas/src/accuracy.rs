@@ -34,7 +34,8 @@ pub struct Measurement {
     pub measured_at: UnixMillis,
     /// Whose detections were compared.
     pub model: Model,
-    /// Detections below this confidence were left out, as they are when counting.
+    /// Detections below this confidence were left out, as they are when counting. 0 if none
+    /// were left out of what was recorded, however sure that had to be.
     pub confidence: f32,
     /// Event time of the first labelled frame.
     pub from: UnixMillis,
@@ -151,6 +152,16 @@ pub trait AccuracyStore: Send + Sync {
     /// The store cannot be reached or read.
     fn of_source(&self, source: SourceId, limit: u32)
     -> Result<Vec<StoredMeasurement>, StoreError>;
+
+    /// The newest measurement of a source that knows how often postures are mistaken: one
+    /// in which animals of both were found. Headcounts measure no postures, and must not
+    /// hide what was known before.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be reached or read.
+    fn newest_of_postures(&self, source: SourceId)
+    -> Result<Option<StoredMeasurement>, StoreError>;
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use accuracy::bootstrap::{Block, Plan};
 use accuracy::comparison::{Comparison, Found, Seen};
 use accuracy::figures::Figures;
 use accuracy::labels::{Form, Labels};
-use accuracy::pairing::{Pairs, pair};
+use accuracy::pairing::{By, Pairs, pair};
 use accuracy::posture::Postures;
 use accuracy::report::{Frames, Report, Setting};
 use anyhow::{Context, bail};
@@ -29,6 +29,7 @@ use super::import::Renaming;
 use super::model::{ModelArgs, fraction};
 use crate::config::{Config, Place};
 use crate::exit::Exit;
+use crate::output::tell;
 use crate::signals;
 
 use seen::Looked;
@@ -162,12 +163,12 @@ pub(crate) struct Args {
     first: u64,
 
     /// Do not ask for animals of which less is visible, where labels say so
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.25, value_parser = fraction)]
-    visible_min: f32,
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.25, value_parser = fraction::<f64>)]
+    visible_min: f64,
 
     /// From this overlap on (intersection over union), boxes are of one animal
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.5, value_parser = fraction)]
-    iou: f32,
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.5, value_parser = fraction::<f64>)]
+    iou: f64,
 
     /// Classes that lie [default: those of the configuration's metric `lying`]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
@@ -231,6 +232,15 @@ impl Args {
         millis(self.tolerance.unwrap_or(if self.frames { RECORDED } else { EXACT }))
     }
 
+    /// By what labels and pictures know each other, the first that all have: pictures in a
+    /// folder may be of several videos, whose times say nothing of each other.
+    fn ways(&self) -> &'static [By] {
+        match self.images {
+            Some(_) => &[By::Name, By::Time, By::CapturedAt],
+            None => &[By::Time, By::CapturedAt, By::Name],
+        }
+    }
+
     fn plan(&self) -> Plan {
         let block = match self.block {
             DrawnBlock::Minute => Block::Minute,
@@ -265,6 +275,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = args.place.load()?;
     let stop = signals::stop_on_signal()?;
     let labels = truth::labels(args)?;
+    if labels.classes_guessed {
+        tell(
+            "no classes.txt or data.yaml names the classes of the labels: 0 is taken to be \
+              standing and 1 lying; say otherwise with --classes NAME,…",
+        );
+    }
     let looked = seen::look(args, &config, &labels, &stop)?;
     if stop.is_stopped() {
         bail!("stopped before all labelled pictures were looked at");
@@ -291,19 +307,18 @@ fn report(
     let postures = args.postures(config);
     let classes = classes(args, labels, &postures);
     named_alike(&classes, labels, &looked.seen)?;
-    let iou_min = f64::from(args.iou);
-    let comparison = Comparison::new(labels, &looked.seen, &pairs.pairs, classes, iou_min);
+    let comparison = Comparison::new(labels, &looked.seen, &pairs.pairs, classes, args.iou);
     let plan = args.plan();
     let figures = Figures::of(&comparison, &postures, &plan);
     let setting = Setting {
         source: args.source,
         labels: args.labels.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
-        labels_form: labels.form.name(),
+        labels_form: labels.form_told(),
         detections: looked.from.clone(),
         model: looked.model.clone(),
         confidence: looked.confidence,
-        iou_min,
-        visible_min: (labels.form == Form::Truth).then_some(f64::from(args.visible_min)),
+        iou_min: args.iou,
+        visible_min: (labels.form == Form::Truth).then_some(args.visible_min),
         lying: postures.lying,
         standing: postures.standing,
         bootstrap: plan,
@@ -318,7 +333,7 @@ fn pairs(args: &Args, labels: &Labels, seen: &[Seen]) -> anyhow::Result<Pairs> {
     let origin = |at: usize| labels.pictures[at].origin.clone();
     let pairs = match seen {
         [] => Pairs { labels_alone: of_labels.len(), ..Pairs::default() },
-        _ => pair(&of_labels, &of_seen, args.tolerance_ms(), origin)?,
+        _ => pair(&of_labels, &of_seen, args.ways(), args.tolerance_ms(), origin)?,
     };
     if pairs.pairs.is_empty() {
         let first = of_labels.first().map(ToString::to_string).unwrap_or_default();

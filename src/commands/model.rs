@@ -1,8 +1,10 @@
 //! The options of every command that runs a model.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use producers::detect::onnx::OnnxOptions;
+use schemas::source::SourceId;
 
 use crate::config::Config;
 
@@ -22,14 +24,26 @@ pub(super) struct ModelArgs {
 
     /// Take only boxes surer than this, 0 to 1 [default: the configuration's,
     /// else the model's own, else 0.25]
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction::<f32>)]
     pub(super) confidence: Option<f32>,
 }
 
 impl ModelArgs {
     /// How the model is to be run; `classes` are names of its classes, unless empty.
     pub(super) fn options(&self, config: &Config, classes: &[String]) -> OnnxOptions {
-        let mut options = config.detector.options(self.model.as_ref());
+        self.options_of(config, None, classes)
+    }
+
+    /// The same of a camera of the site: without another word, with its own model.
+    pub(super) fn options_of(
+        &self,
+        config: &Config,
+        camera: Option<SourceId>,
+        classes: &[String],
+    ) -> OnnxOptions {
+        let camera = config.camera.iter().find(|known| camera == Some(known.source));
+        let of_camera = camera.and_then(|camera| camera.model.as_ref());
+        let mut options = config.detector.options(self.model.as_ref().or(of_camera));
         if let Some(runtime) = &self.runtime {
             options.runtime = Some(runtime.clone());
         }
@@ -44,12 +58,10 @@ impl ModelArgs {
 }
 
 /// Reads a number from 0 to 1.
-pub(super) fn fraction(text: &str) -> Result<f32, String> {
-    let number: f32 = text.parse().map_err(|_| "write a number from 0 to 1".to_owned())?;
-    match (0.0..=1.0).contains(&number) {
-        true => Ok(number),
-        false => Err("write a number from 0 to 1".to_owned()),
-    }
+pub(super) fn fraction<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number = text.parse::<T>().ok();
+    let within = number.filter(|number| (T::from(0)..=T::from(1)).contains(number));
+    within.ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
 /// What pictures of `input` are called in files: its name without folder and ending.
@@ -65,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_confidence_is_a_fraction() {
-        assert!(fraction("0.4").is_ok());
-        assert!(fraction("1.4").is_err() && fraction("NaN").is_err() && fraction("x").is_err());
+        assert_eq!(fraction::<f64>("0.4"), Ok(0.4));
+        for wrong in ["1.4", "-0.1", "NaN", "x"] {
+            assert!(fraction::<f32>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -130,7 +130,7 @@ fn labels_that_were_exported_and_handed_back_are_perfect_and_damaged_ones_exactl
     perfect(&street.of_video(&folder), animals);
 
     // The same as COCO, and of what `animov detect` prints.
-    let coco = street.export("coco", "coco") + "/annotations/instances_default.json";
+    let coco = street.export("coco", "coco");
     perfect(&street.of_video(&coco), animals);
     let printed = succeeded(animov(&[
         "detect",

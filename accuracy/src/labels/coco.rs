@@ -49,12 +49,17 @@ pub(crate) struct Category {
     pub(crate) name: String,
 }
 
+/// The file in a folder of pictures and labels, where CVAT and `animov label export` have it.
+pub const IN_FOLDER: &str = "annotations/instances_default.json";
+
 /// Reads the file `path`.
 ///
 /// # Errors
 ///
 /// It cannot be read, is something else, or contradicts itself.
 pub fn read(path: &Path, reading: &Reading) -> Result<Labels, LabelError> {
+    let inner = path.join(IN_FOLDER);
+    let path = if path.is_dir() { inner.as_path() } else { path };
     let file =
         File::open(path).map_err(|source| LabelError::Read { path: path.to_owned(), source })?;
     let file: CocoFile = serde_json::from_reader(BufReader::new(file))
@@ -100,7 +105,12 @@ fn labels(file: CocoFile, path: &Path, reading: &Reading) -> Result<Labels, Stri
         occluded: None,
     };
     let pictures = file.images.iter().map(label).collect();
-    Ok(Labels { form: Form::Coco, classes: distinct(classes.into_values()), pictures })
+    Ok(Labels {
+        form: Form::Coco,
+        classes: distinct(classes.into_values()),
+        classes_guessed: false,
+        pictures,
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use schemas::time::UnixMillis;
 
 use super::{Form, Label, LabelError, Labels, Reading, Truth};
 use crate::picture::PictureId;
+use crate::series::TOTAL;
 
 /// What may stand between two values; of equally many, the first.
 const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
@@ -71,7 +72,7 @@ pub fn read(path: &Path, reading: &Reading) -> Result<Labels, LabelError> {
             pictures.push(Label { picture, origin, truth, night: None, occluded: None });
         }
     }
-    Ok(Labels { form: Form::Counts, classes, pictures })
+    Ok(Labels { form: Form::Counts, classes, classes_guessed: false, pictures })
 }
 
 fn columns(header: &csv::StringRecord, reading: &Reading) -> Result<Vec<Column>, String> {
@@ -86,6 +87,12 @@ fn columns(header: &csv::StringRecord, reading: &Reading) -> Result<Vec<Column>,
             "source" => Column::Source,
             // A frame's own name, where the counts were exported from frames.
             "session" | "seq" => Column::Ignored,
+            TOTAL => {
+                return Err(format!(
+                    "column {TOTAL:?} would be counted beside the classes that it is the sum of; \
+                     leave it out with --ignore {TOTAL}"
+                ));
+            }
             class => {
                 let named = avro::name(class.as_bytes());
                 Column::Class(named.map_err(|fault| format!("column {class:?}: {fault}"))?)
@@ -209,5 +216,6 @@ mod tests {
         assert!(told("captured_at,lying\nsoon,1\n").starts_with(", line 2: captured_at: \"soon\""));
         assert!(told("t_ms,lying\n0\n").starts_with(", line 2: no CSV"));
         assert!(told("t_ms,lying,lying\n0,1,1\n").contains("twice"));
+        assert!(told("t_ms,lying,total\n0,1,1\n").ends_with("leave it out with --ignore total"));
     }
 }

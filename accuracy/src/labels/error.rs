@@ -17,7 +17,10 @@ pub enum LabelError {
     #[error("{} is no COCO file of boxes", path.display())]
     NotCoco { path: PathBuf, source: serde_json::Error },
 
-    #[error("there is no label in {} (read as {form})", path.display())]
+    #[error(
+        "there is no label in {} (read as {form}); if they are written otherwise, say so with \
+         --labels-form", path.display()
+    )]
     Nothing { path: PathBuf, form: &'static str },
 
     #[error("the labels know no class {class:?}; they know {known}")]

@@ -86,7 +86,7 @@ pub fn read(path: &Path, reading: &Reading) -> Result<Labels, LabelError> {
         }
         pictures.push(label);
     }
-    Ok(Labels { form: Form::Truth, classes, pictures })
+    Ok(Labels { form: Form::Truth, classes, classes_guessed: false, pictures })
 }
 
 fn label(line: Line, origin: String, visible_min: f64) -> Result<Label, String> {

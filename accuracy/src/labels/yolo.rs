@@ -5,8 +5,9 @@
 //! the picture shows no animal. A picture without a file is not labelled.
 //!
 //! What the numbers of the classes mean is said by, in this order: the caller; `data.yaml`,
-//! `classes.txt` or `obj.names` in either folder, which must agree; else 0 is standing and
-//! 1 is lying.
+//! `classes.txt` or `obj.names` in either folder, which must agree, or in the next of the
+//! folders above one of labels that has any; else 0 is standing and 1 is lying, and the
+//! result says that this was guessed.
 
 mod names;
 
@@ -23,6 +24,13 @@ pub const USUAL_CLASSES: [&str; 2] = ["standing", "lying"];
 /// Folders in folders that are looked into, at most.
 const DEPTH_MAX: usize = 8;
 
+/// Of a folder and those above it, as many may be called `labels`.
+const LABELS_ABOVE: usize = 3;
+
+/// Folders above `labels` where a dataset's description may be: `set/labels`, and
+/// `set/train/labels`.
+const FOLDERS_ABOVE: usize = 2;
+
 /// Longest label file, in bytes: a thousand boxes are a tenth of it.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -34,11 +42,12 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub fn read(folder: &Path, reading: &Reading) -> Result<Labels, LabelError> {
     let inner = folder.join("labels");
     let labels_in = if inner.is_dir() { inner.as_path() } else { folder };
-    let classes = match reading.classes.is_empty() {
-        true => names::in_folders(&[folder, labels_in])?
-            .unwrap_or_else(|| USUAL_CLASSES.map(Arc::from).to_vec()),
-        false => reading.classes.clone(),
+    let named = match reading.classes.is_empty() {
+        true => named(folder, labels_in)?,
+        false => Some(reading.classes.clone()),
     };
+    let classes_guessed = named.is_none();
+    let classes = named.unwrap_or_else(|| USUAL_CLASSES.map(Arc::from).to_vec());
     let mut pictures = Vec::new();
     for path in label_files(labels_in)? {
         let picture = reading.naming.picture(&path.to_string_lossy());
@@ -46,7 +55,23 @@ pub fn read(folder: &Path, reading: &Reading) -> Result<Labels, LabelError> {
         let origin = path.display().to_string();
         pictures.push(Label { picture, origin, truth, night: None, occluded: None });
     }
-    Ok(Labels { form: Form::Yolo, classes, pictures })
+    Ok(Labels { form: Form::Yolo, classes, classes_guessed, pictures })
+}
+
+/// What the classes are called by a file in the folders or, where the one of labels was
+/// given itself, in the nearest folder above it that has one.
+fn named(folder: &Path, labels_in: &Path) -> Result<Option<Vec<Arc<str>>>, LabelError> {
+    let found = names::in_folders(&[folder, labels_in])?;
+    // As it is named on disk, not as it was given: `labels/..` and `.` have no parents.
+    let whole = fs::canonicalize(folder)
+        .map_err(|source| LabelError::Read { path: folder.to_owned(), source })?;
+    let of_labels = whole.ancestors().take(LABELS_ABOVE).position(|dir| dir.ends_with("labels"));
+    let (None, Some(depth)) = (&found, of_labels) else { return Ok(found) };
+    let above = whole.ancestors().skip(1).take(depth + FOLDERS_ABOVE);
+    above
+        .map(|dir| names::in_folders(&[dir]))
+        .find(|found| !matches!(found, Ok(None)))
+        .unwrap_or(Ok(None))
 }
 
 /// Every label file below `folder`, by name.

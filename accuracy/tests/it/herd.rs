@@ -103,7 +103,7 @@ pub(crate) fn herd(
         seen.push(Seen { picture: id, found: Found::Boxes(found) });
     }
     let classes = CLASSES.map(Arc::from).to_vec();
-    (Labels { form: Form::Yolo, classes, pictures }, seen)
+    (Labels { form: Form::Yolo, classes, classes_guessed: false, pictures }, seen)
 }
 
 /// Nearly `area`.

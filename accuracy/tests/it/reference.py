@@ -103,7 +103,7 @@ same("blocks", report["blocks"], len(blocks))
 
 def bootstrapped(per_frame, figure):
     """The interval of `figure`, of sums of columns over the frames of each draw."""
-    if len(blocks) < 2:
+    if len(blocks) < 6:
         return None
     sums = np.array([per_frame[block].sum(axis=0) for block in blocks], float)[drawn].sum(axis=1)
     with np.errstate(all="ignore"):

@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use super::criteria::{self, DescribedSource};
 use super::measured::{Each, histogram, rounded};
-use super::refusals::{Refusals, Unchanged};
 use super::series::{self, End, HOUR_S};
 use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 

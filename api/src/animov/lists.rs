@@ -14,10 +14,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::criteria::{self, DescribedSource};
-use super::refusals::{Refusals, Unchanged};
 use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 

@@ -15,11 +15,11 @@ use super::criteria::{Criteria, Described, ROWS_MAX};
 use super::measured::{
     deviation, histogram, minute_id, modes, quotient, rounded, statistics, window_id,
 };
-use super::refusals::{Refusals, Unchanged};
 use super::scan::{self, Page};
 use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 
 /// One minute of one camera: a row of `table_chevres_minute_serveur_v2`.

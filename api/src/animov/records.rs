@@ -18,11 +18,11 @@ use utoipa::ToSchema;
 
 use super::criteria::{self, Criteria, Cursor, Described, link};
 use super::minutes::FrenchNames;
-use super::refusals::{Refusals, Unchanged};
 use crate::album;
 use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::{self, Params};
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 

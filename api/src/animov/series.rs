@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use super::criteria::{self, DescribedSource};
 use super::measured::{Each, quotient, statistics};
 use super::minutes::{MinuteRow, seconds};
-use super::refusals::{Refusals, Unchanged};
 use crate::auth::Viewer;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::refusals::{Refusals, Unchanged};
 use crate::state::Api;
 use crate::tagged;
 

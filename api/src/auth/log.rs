@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::Admin;
 use crate::error::{ApiError, Problem};
 use crate::params::{self, Params};
+use crate::refusals::Refusals;
 use crate::state::Api;
 
 /// Most lines in one answer.
@@ -58,14 +59,9 @@ struct EntryItem {
     ),
     responses(
         (status = 200, description = "Lines of the log.", body = Entries),
-        (status = 400, body = Problem, content_type = "application/problem+json",
-         description = "A parameter is wrong."),
-        (status = 401, body = Problem, content_type = "application/problem+json",
-         description = "The token is missing or wrong."),
+        Refusals,
         (status = 403, body = Problem, content_type = "application/problem+json",
          description = "Only an admin may read it."),
-        (status = 503, body = Problem, content_type = "application/problem+json",
-         description = "The tables are away."),
     ),
     tag = "auth",
 )]

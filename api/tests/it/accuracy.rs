@@ -90,6 +90,8 @@ async fn a_share_is_told_raw_and_beside_it_corrected_by_the_newest_measurement()
     let world = World::small();
     measure(&world, "2026-02-02T12:00:00Z", confusion([3, 0], [3, 0]));
     let newest = measure(&world, "2026-02-03T12:00:00Z", confusion([57, 3], [45, 5]));
+    // Headcounts that were compared later know nothing of postures.
+    measure(&world, "2026-02-04T12:00:00Z", confusion([0, 0], [0, 0]));
     let told = share(&world, "1h").await;
     assert_eq!(told["next_cursor"], Value::Null);
     assert_eq!(told["items"].as_array().unwrap().len(), 1);

@@ -39,4 +39,15 @@ impl AccuracyStore for MemoryAccuracy {
         of_source.truncate(limit.try_into().unwrap());
         Ok(of_source)
     }
+
+    fn newest_of_postures(
+        &self,
+        source: SourceId,
+    ) -> Result<Option<StoredMeasurement>, StoreError> {
+        let of_postures = |stored: &StoredMeasurement| {
+            let confusion = stored.measurement.confusion;
+            0 < confusion.lying() && 0 < confusion.standing()
+        };
+        Ok(self.of_source(source, u32::MAX)?.into_iter().find(of_postures))
+    }
 }

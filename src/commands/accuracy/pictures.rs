@@ -1,5 +1,6 @@
 //! What a model finds now, in the labelled pictures and in no others.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,10 @@ use producers::input::Input;
 use producers::inspect::{detect_chosen, detect_input};
 use producers::sample::Cadence;
 use schemas::stop::Stop;
+use schemas::time::millis;
 
-use super::Args;
 use super::seen::Looked;
+use super::{Args, EXACT};
 use crate::config::Config;
 use crate::progress::{Meter, Unit};
 
@@ -53,13 +55,17 @@ pub(super) fn of_video(
     wanted.sort_unstable();
     let input = Input::new(video).expanded(crate::config::variable)?;
     let mut looker = Looker::new(args, config, labels.pictures.len())?;
-    let mut choice = Choice { wanted, next: 0, tolerance_ms: args.tolerance_ms() };
-    let last = choice.wanted.last().copied().unwrap_or(0).saturating_add(choice.tolerance_ms);
+    let mut choice = Choice::new(wanted, args.tolerance_ms());
+    let every_label_has_its_own = Cell::new(false);
     let decode = DecodeOptions { stop: stop.clone(), ..DecodeOptions::default() };
     let Looker { detector, meter, seen } = &mut looker;
     detect_chosen(
         &input,
-        |at| choice.takes(at),
+        |at| {
+            let takes = choice.takes(at);
+            every_label_has_its_own.set(choice.is_done());
+            takes
+        },
         &decode,
         detector,
         |picture| {
@@ -67,7 +73,7 @@ pub(super) fn of_video(
             let found = Found::Boxes(picture.detections.to_vec());
             seen.push(Seen { picture: PictureId::of_video(t_ms), found });
             meter.at(u64::try_from(seen.len()).unwrap_or(u64::MAX));
-            match stop.is_stopped() || last <= t_ms {
+            match stop.is_stopped() || every_label_has_its_own.get() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
@@ -82,17 +88,31 @@ struct Choice {
     wanted: Vec<i64>,
     next: usize,
     tolerance_ms: i64,
+    /// The picture before.
+    before: Option<i64>,
 }
 
 impl Choice {
-    /// Whether a label is about the picture at `at`. Times must not descend.
+    fn new(wanted: Vec<i64>, tolerance_ms: i64) -> Choice {
+        Choice { wanted, next: 0, tolerance_ms, before: None }
+    }
+
+    /// Whether every label has its picture, or none that is to come.
+    fn is_done(&self) -> bool {
+        self.next == self.wanted.len()
+    }
+
+    /// Whether a label is about the picture at `at`: the nearest one, if the next comes as
+    /// soon as this one came. Times must not descend.
     fn takes(&mut self, at: Duration) -> bool {
         let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+        let gap = self.before.replace(at).map_or(0, |before| at - before);
+        let early = (gap - gap / 2).max(millis(EXACT)).min(self.tolerance_ms);
         let until = |wanted: &i64| wanted.saturating_add(self.tolerance_ms) < at;
         while self.wanted.get(self.next).is_some_and(until) {
             self.next += 1;
         }
-        let from = |wanted: &i64| wanted.saturating_sub(self.tolerance_ms) <= at;
+        let from = |wanted: &i64| wanted.saturating_sub(early) <= at;
         let takes = self.wanted.get(self.next).is_some_and(from);
         self.next += usize::from(takes);
         takes
@@ -121,7 +141,8 @@ pub(super) fn of_folder(
         .collect();
     if files.is_empty() {
         bail!(
-            "none of the pictures in {} has the name of a label ({})",
+            "none of the pictures in {} has the name of a label ({}; folders in it are not looked \
+             into)",
             folder.display(),
             ENDINGS.map(|ending| format!(".{ending}")).join(", "),
         );
@@ -168,7 +189,7 @@ struct Looker {
 
 impl Looker {
     fn new(args: &Args, config: &Config, pictures: usize) -> anyhow::Result<Looker> {
-        let detector = OnnxDetector::load(&args.model.options(config, &[]))?;
+        let detector = OnnxDetector::load(&args.model.options_of(config, args.source, &[]))?;
         let total = u64::try_from(pictures).unwrap_or(0);
         Ok(Looker {
             detector,
@@ -194,12 +215,23 @@ mod tests {
 
     #[test]
     fn each_label_takes_one_picture() {
-        let mut choice = Choice { wanted: vec![0, 100, 200, 1000], next: 0, tolerance_ms: 5 };
+        let mut choice = Choice::new(vec![0, 100, 200, 1000], 5);
         let taken: Vec<u64> = (0..30)
             .map(|n| n * 33 + n / 3)
             .filter(|t_ms| choice.takes(Duration::from_millis(*t_ms)))
             .collect();
         // 30 pictures a second: 0, 33, 66, 100 … 966.
         assert_eq!(taken, [0, 100, 200]);
+    }
+
+    #[test]
+    fn of_the_pictures_within_a_wide_tolerance_the_nearest_is_taken() {
+        let taken = |every: u64, wanted: &[i64]| -> Vec<u64> {
+            let mut choice = Choice::new(wanted.to_vec(), 500);
+            let pictures = (0..=20_000).step_by(every.try_into().unwrap());
+            pictures.filter(|t_ms| choice.takes(Duration::from_millis(*t_ms))).collect()
+        };
+        assert_eq!(taken(40, &[0, 310, 12_000]), [0, 320, 12_000]);
+        assert_eq!(taken(1000, &[1400, 3600, 19_000]), [1000, 4000, 19_000]);
     }
 }

@@ -46,6 +46,13 @@ pub(super) fn look(
     }
     // A model was told so; what was recorded may hold more.
     if let Some(least) = args.model.confidence {
+        if looked.seen.iter().any(|seen| matches!(seen.found, Found::Counts(_))) {
+            bail!(
+                "--confidence {least} cannot be kept: {} holds headcounts, which do not say how \
+                 sure they are; measure without it",
+                looked.from
+            );
+        }
         looked.confidence = Some(least);
         for seen in &mut looked.seen {
             if let Found::Boxes(boxes) = &mut seen.found {

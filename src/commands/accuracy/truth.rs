@@ -30,7 +30,7 @@ pub(super) fn labels(args: &Args) -> anyhow::Result<Labels> {
         classes: args.classes.iter().map(|class| class.as_str().into()).collect(),
         ignored_columns: args.ignore.clone(),
         source: args.source,
-        visible_min: f64::from(args.visible_min),
+        visible_min: args.visible_min,
     };
     let mut labels = Labels::read(path, form_of(args, path)?, &reading)?;
     let renamed: BTreeMap<Arc<str>, Arc<str>> =

@@ -1,14 +1,16 @@
 //! `animov label export`: sampled pictures with the current boxes, to be corrected.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use accuracy::dataset::{Dataset, Form};
 use accuracy::labels::naming;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use producers::annotate;
 use producers::decode::DecodeOptions;
@@ -17,6 +19,7 @@ use producers::input::Input;
 use producers::inspect::{Sampled, detect_input};
 use producers::sample::Cadence;
 use schemas::stop::Stop;
+use schemas::time::{Clock, SystemClock};
 
 use crate::commands::model::{ModelArgs, stem};
 use crate::config::Place;
@@ -36,7 +39,7 @@ and annotations/instances_default.json (CVAT: upload the pictures, then the anno
 1.0").
 
 Pictures of a video are named after it and their time in it: pen1_t000012000.jpg is 12 seconds after
-its first picture. A folder that holds labels already is left as it is.
+its first picture. Of a camera, NAME.start says when that came; `animov accuracy --start` takes it. A folder that holds labels already is left as it is.
 
 Ends with code 4 if no picture was seen."#;
 
@@ -181,7 +184,11 @@ impl Export<'_> {
         let decode = DecodeOptions { stop: self.stop.clone(), ..DecodeOptions::default() };
         let (mut done, mut ended) = (0, Ok(()));
         detect_input(&input, self.args.every, &decode, detector, |picture| {
-            ended = self.picture(picture, single);
+            let begun = match done == 0 && input.is_network() {
+                true => self.begun(picture),
+                false => Ok(()),
+            };
+            ended = begun.and_then(|()| self.picture(picture, single));
             done += 1;
             self.meter.at(done);
             let enough = self.args.pictures.is_some_and(|most| most <= done);
@@ -191,6 +198,21 @@ impl Export<'_> {
             }
         })?;
         ended
+    }
+
+    /// Says when a camera's first picture came, which nobody can know later.
+    fn begun(&self, picture: &Sampled<'_>) -> anyhow::Result<()> {
+        let first = SystemClock.now().minus(Duration::from_millis(picture.t_ms()));
+        let file = self.args.out.join(format!("{}.start", self.stem));
+        fs::write(&file, format!("{first}\n"))
+            .with_context(|| format!("could not write {}", file.display()))?;
+        tell(&format!(
+            "the first picture of {} came at {first} ({}): with --start {first}, `animov accuracy` \
+             knows when the others were captured",
+            self.stem,
+            file.display()
+        ));
+        Ok(())
     }
 
     fn picture(&mut self, picture: &Sampled<'_>, single: bool) -> anyhow::Result<()> {

@@ -25,6 +25,14 @@ const OF_SOURCE: &str = "
     FROM accuracy WHERE source = ?
     ORDER BY measured_at_ms DESC, id DESC LIMIT ?";
 
+const NEWEST_OF_POSTURES: &str = "
+    SELECT id, source, measured_at_ms, model_name, model_hash, confidence, from_ms, to_ms, frames,
+           lying_as_lying, lying_as_standing, standing_as_lying, standing_as_standing, report
+    FROM accuracy WHERE source = ?
+      AND (0 < lying_as_lying OR 0 < lying_as_standing)
+      AND (0 < standing_as_lying OR 0 < standing_as_standing)
+    ORDER BY measured_at_ms DESC, id DESC LIMIT 1";
+
 impl AccuracyStore for MySqlState {
     fn keep(&self, measurement: &Measurement) -> Result<MeasurementId, StoreError> {
         let id = measurement.id();
@@ -39,6 +47,16 @@ impl AccuracyStore for MySqlState {
     ) -> Result<Vec<StoredMeasurement>, StoreError> {
         self.read("read the measurements of", async |link| {
             link.rows(sqlx::query(OF_SOURCE).bind(source.get()).bind(limit), stored).await
+        })
+    }
+
+    fn newest_of_postures(
+        &self,
+        source: SourceId,
+    ) -> Result<Option<StoredMeasurement>, StoreError> {
+        self.read("read the newest measurement of postures of", async |link| {
+            let found = link.rows(sqlx::query(NEWEST_OF_POSTURES).bind(source.get()), stored).await;
+            Ok(found?.pop())
         })
     }
 }

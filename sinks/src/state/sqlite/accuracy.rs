@@ -23,6 +23,14 @@ const OF_SOURCE: &str = "
     FROM accuracy WHERE source = ?1
     ORDER BY measured_at_ms DESC, id DESC LIMIT ?2";
 
+const NEWEST_OF_POSTURES: &str = "
+    SELECT id, source, measured_at_ms, model_name, model_hash, confidence, from_ms, to_ms, frames,
+           lying_as_lying, lying_as_standing, standing_as_lying, standing_as_standing, report
+    FROM accuracy WHERE source = ?1
+      AND (0 < lying_as_lying OR 0 < lying_as_standing)
+      AND (0 < standing_as_lying OR 0 < standing_as_standing)
+    ORDER BY measured_at_ms DESC, id DESC LIMIT 1";
+
 impl AccuracyStore for SqliteState {
     fn keep(&self, measurement: &Measurement) -> Result<MeasurementId, StoreError> {
         let id = measurement.id();
@@ -38,6 +46,16 @@ impl AccuracyStore for SqliteState {
         self.read("read the measurements of", |connection| {
             let mut find = connection.prepare_cached(OF_SOURCE)?;
             find.query_map(params![source.get(), limit], stored)?.collect()
+        })
+    }
+
+    fn newest_of_postures(
+        &self,
+        source: SourceId,
+    ) -> Result<Option<StoredMeasurement>, StoreError> {
+        self.read("read the newest measurement of postures of", |connection| {
+            let mut find = connection.prepare_cached(NEWEST_OF_POSTURES)?;
+            find.query_map(params![source.get()], stored)?.next().transpose()
         })
     }
 }

@@ -25,6 +25,7 @@ macro_rules! accuracy_conformance {
             the_same_result_is_kept_once_and_is_as_new_as_the_last_time,
             of_many_who_keep_the_same_result_one_row_is_left,
             measurements_are_told_newest_first_and_no_more_than_asked_for,
+            headcounts_do_not_hide_the_newest_measurement_of_postures,
         );
     };
     ($state:ty: $($case:ident,)*) => {
@@ -165,4 +166,32 @@ pub(crate) fn measurements_are_told_newest_first_and_no_more_than_asked_for(
     assert_eq!(store.of_source(source(1), 7).unwrap(), all[..7]);
     assert_eq!(store.of_source(source(1), 0).unwrap(), []);
     assert_eq!(store.of_source(source(3), 100).unwrap(), []);
+}
+
+pub(crate) fn headcounts_do_not_hide_the_newest_measurement_of_postures(test: &impl TestAccuracy) {
+    let store = test.open_accuracy();
+    let of = |second: i64, lying: [u64; 2], standing: [u64; 2]| Measurement {
+        confusion: Confusion {
+            lying_as_lying: lying[0],
+            lying_as_standing: lying[1],
+            standing_as_lying: standing[0],
+            standing_as_standing: standing[1],
+        },
+        ..measurement(1, second, second.try_into().unwrap())
+    };
+    let newest = || store.newest_of_postures(source(1)).unwrap();
+    // Headcounts, and only one of the two postures.
+    for one in [of(1, [0, 0], [0, 0]), of(2, [5, 5], [0, 0]), of(3, [0, 0], [5, 5])] {
+        store.keep(&one).unwrap();
+        assert_eq!(newest(), None);
+    }
+    let known = [of(4, [1, 0], [1, 0]), of(5, [0, 1], [0, 1])];
+    for one in &known {
+        store.keep(one).unwrap();
+        store.keep(&Measurement { source: source(2), measured_at: at(9), ..one.clone() }).unwrap();
+        assert_eq!(newest(), Some(stored(one.clone())));
+    }
+    store.keep(&of(6, [0, 0], [0, 0])).unwrap();
+    assert_eq!(newest(), Some(stored(known[1].clone())));
+    assert_eq!(store.newest_of_postures(source(3)).unwrap(), None);
 }
