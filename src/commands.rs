@@ -13,6 +13,7 @@ pub(crate) mod label;
 pub(crate) mod log;
 pub(crate) mod migrate;
 mod model;
+mod pace;
 pub(crate) mod pipeline;
 pub(crate) mod replay;
 pub(crate) mod run;

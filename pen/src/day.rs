@@ -9,7 +9,8 @@
 //! - A day is a function of pen, herd and date: not of when it is asked for. One day
 //!   ends where the next begins.
 //! - Two animals do not use one spot at the same time; there are more spots to lie or
-//!   stand on than animals.
+//!   stand on than animals. But for the last 25 minutes before midnight: who then goes to
+//!   where it begins the next day may find somebody there who still has to go.
 
 use glam::Vec2;
 use schemas::time::UnixMillis;
@@ -63,11 +64,56 @@ fn lying_shape(hour: f32) -> f32 {
     0.24 + 0.72 * hump(hour, 2.0, 7.0) + 0.55 * hump(hour, 13.5, 3.2)
 }
 
-/// The share of animals that lie at `hour` when a day's share is `budget.lying`.
-pub(crate) fn lying_share(hour: f32, budget: &Budget) -> f32 {
-    // The shape's mean over a day: 0.24 + 2 * 8/15 * (0.72 * 7 + 0.55 * 3.2) / 24.
-    const MEAN: f32 = 0.24 + 16.0 / 15.0 * (0.72 * 7.0 + 0.55 * 3.2) / 24.0;
-    (budget.lying * lying_shape(hour) / MEAN).clamp(0.02, 0.97)
+/// The share of animals that lie at each hour, so that a day's share is a budget's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LyingShare {
+    /// The day's share.
+    lying: f32,
+    /// The day's share if no hour's were bounded.
+    unbounded: f32,
+}
+
+/// Even at night not every animal lies, and even at noon some do.
+const LYING_BOUNDS: (f32, f32) = (0.02, 0.97);
+
+impl LyingShare {
+    pub(crate) fn of(budget: &Budget) -> LyingShare {
+        let lying = budget.lying;
+        let with = |unbounded| LyingShare { lying, unbounded };
+        if quarters().all(|hour| with(lying).at(hour).total_cmp(&with(lying).raw(hour)).is_eq()) {
+            return with(lying);
+        }
+        // What the bounds take from some hours, the others get.
+        let (mut low, mut high) = (0.0, 64.0);
+        for _ in 0..32 {
+            let middle = 0.5 * (low + high);
+            match with(middle).mean() < lying {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        with(low)
+    }
+
+    pub(crate) fn at(&self, hour: f32) -> f32 {
+        let (least, most) = LYING_BOUNDS;
+        self.raw(hour).clamp(least.min(self.lying), most.max(self.lying))
+    }
+
+    fn raw(&self, hour: f32) -> f32 {
+        // The shape's mean over a day: 0.24 + 2 * 8/15 * (0.72 * 7 + 0.55 * 3.2) / 24.
+        const MEAN: f32 = 0.24 + 16.0 / 15.0 * (0.72 * 7.0 + 0.55 * 3.2) / 24.0;
+        self.unbounded * lying_shape(hour) / MEAN
+    }
+
+    fn mean(&self) -> f32 {
+        quarters().map(|hour| self.at(hour)).sum::<f32>() / 96.0
+    }
+}
+
+/// The day's quarters of an hour, in hours.
+fn quarters() -> impl Iterator<Item = f32> {
+    (0..96_u8).map(|quarter| f32::from(quarter) / 4.0)
 }
 
 /// Plans days.
@@ -97,6 +143,11 @@ impl Planner {
             .collect();
         let leaving: Vec<Vec<(f32, f32)>> =
             (0..self.animals).map(|_| self.milkings(&mut chance)).collect();
+        for (row, leaving) in bouts.iter_mut().zip(&leaving) {
+            if let (Some(first), Some((out, _))) = (row.first_mut(), leaving.first()) {
+                first.until_s = first.until_s.min(*out);
+            }
+        }
         // Always on with the animal whose bout ends first, so that spots are free or taken
         // as they would be.
         loop {
@@ -120,7 +171,7 @@ impl Planner {
     fn homes(&self, day: i64) -> Vec<(usize, bool)> {
         let mut chance = Chance::of(&[self.key, 0x80, day.cast_unsigned()]);
         let mut free = self.spots.of(SpotKind::Ground);
-        let lying = lying_share(0.0, &self.rhythm.budget);
+        let lying = LyingShare::of(&self.rhythm.budget).at(0.0);
         (0..self.animals)
             .map(|_| {
                 let place = chance.place(free.len());
@@ -198,7 +249,7 @@ impl Planner {
     /// [`Activity::IN_PEN`]: its share of time over how long it lasts.
     fn weights(&self, hour: f32) -> [f32; 5] {
         let budget = &self.rhythm.budget;
-        let lying = lying_share(hour, budget);
+        let lying = LyingShare::of(budget).at(hour);
         let others = (1.0 - lying) / (1.0 - budget.lying).max(0.01);
         Activity::IN_PEN.map(|activity| {
             let share = match activity {

@@ -73,6 +73,11 @@ pub(crate) fn moment(
         other => other,
     };
     let posture = posture(activity, &stages, second, now_s, key, from.distance(at), bout.from_s);
+    // Its head is up already, but whoever is fetched lies until it has half risen.
+    let activity = match activity {
+        Activity::Standing if stages.down(second) > 0.5 => Activity::Lying,
+        other => other,
+    };
     let ahead = Vec2::new(libm::cosf(heading), libm::sinf(heading));
     if activity == Activity::Brushing {
         at += ahead * (0.06 * libm::sinf(second * 2.4));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use schemas::time::UnixMillis;
 
 use crate::chance::Chance;
-use crate::day::{DAY_S, Planner, lying_share};
+use crate::day::{DAY_S, LyingShare, Planner};
 use crate::herd::{Activity, Budget, Rhythm};
 use crate::moment::moment;
 use crate::site::Site;
@@ -139,6 +139,8 @@ fn time_is_spent_by_the_budget() {
         Budget::default(),
         Budget { lying: 0.35, eating: 0.4, drinking: 0.02, brushing: 0.02 },
         Budget { lying: 0.6, eating: 0.15, drinking: 0.01, brushing: 0.0 },
+        Budget { lying: 0.8, eating: 0.1, drinking: 0.01, brushing: 0.0 },
+        Budget { lying: 0.0, eating: 0.5, drinking: 0.01, brushing: 0.0 },
     ] {
         let rhythm = Rhythm { budget, milkings: vec![], milking_minutes: 0.0 };
         let planner = planner(5, 6, rhythm);
@@ -174,11 +176,43 @@ fn time_is_spent_by_the_budget() {
 
 #[test]
 fn lying_has_two_peaks_and_the_budgets_mean() {
-    let budget = Budget::default();
-    let at = |hour: f32| lying_share(hour, &budget);
+    let of = |lying: f32| LyingShare::of(&Budget { lying, ..Budget::default() });
+    let at = |hour: f32| of(0.5).at(hour);
     assert!(at(9.0) < at(2.0) && at(9.0) < at(13.5) && at(18.0) < at(13.5));
-    let mean = (0..1440).map(|minute| at(minute as f32 / 60.0)).sum::<f32>() / 1440.0;
-    assert!((mean - budget.lying).abs() < 0.02, "{mean}");
+    for lying in [0.0, 0.01, 0.3, 0.5, 0.7, 0.8, 0.9, 0.96] {
+        let share = of(lying);
+        let mean = (0..1440).map(|minute| share.at(minute as f32 / 60.0)).sum::<f32>() / 1440.0;
+        assert!((mean - lying).abs() < 0.005, "{mean} of {lying}");
+    }
+}
+
+/// Also who has only just come to lie when the herd is fetched.
+#[test]
+fn nobody_stays_when_the_herd_is_milked() {
+    for milking in [10, 390] {
+        let rhythm = Rhythm { milkings: vec![milking], ..Rhythm::default() };
+        let planner = planner(9, 20, rhythm);
+        let away = f64::from(milking) * 60.0 + 900.0;
+        for number in 0..4 {
+            let day = planner.plan(number);
+            for animal in 0..20 {
+                assert!(moment(&day, animal, away, away, 1).is_none(), "{animal} of day {number}");
+            }
+        }
+    }
+}
+
+/// What is told of an animal does not contradict itself, least of all when it is fetched.
+#[test]
+fn whoever_lies_does_nothing_else() {
+    let planner = planner(3, 12, Rhythm::default());
+    let day = planner.plan(2);
+    for half_second in 0..(2 * 3600) {
+        let second = 6.0 * 3600.0 + f64::from(half_second) / 2.0;
+        for moment in (0..12).filter_map(|animal| moment(&day, animal, second, second, 1)) {
+            assert_eq!(moment.lies(), moment.activity == Activity::Lying, "{moment:?} at {second}");
+        }
+    }
 }
 
 /// Nobody jumps, over bouts, milkings and midnight.
@@ -230,6 +264,7 @@ proptest! {
                 prop_assert!(pair[0].until_s.total_cmp(&pair[1].from_s).is_eq());
                 prop_assert!(pair[1].from_s < pair[1].until_s);
             }
+            // Later they go to where they begin the next day.
             stays.extend(bouts.iter().filter(|bout| bout.until_s < 84_000.0).copied());
         }
         let gate = planner.spots.gate().place;

@@ -310,7 +310,12 @@ impl Pen {
 }
 
 impl PenSpec {
-    fn check(&self) -> Result<(), InvalidPen> {
+    /// Whether there can be such a pen.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be.
+    pub fn check(&self) -> Result<(), InvalidPen> {
         if !(1..=ANIMALS_MAX).contains(&self.animals) {
             return Err(InvalidPen::Animals(self.animals));
         }

@@ -3,8 +3,8 @@
 //!
 //! # Invariants
 //!
-//! - The same pictures are the same bytes: one thread, no clock, no version in the file.
-//!   (Another version of the encoder may choose others.)
+//! - The same pictures are the same bytes: one thread, no clock. (The encoder writes its
+//!   own version into them, and another version may choose others.)
 //! - Each picture keeps its time, to the millisecond; pictures may be any time apart.
 
 use std::io::{Seek, Write};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ffmpeg_next as ffmpeg;
 
-use ffmpeg::error::EAGAIN;
+use ffmpeg::error::{EAGAIN, EPIPE};
 use ffmpeg::format::context::{Output, StreamIo};
 use ffmpeg::software::scaling;
 use ffmpeg::{Dictionary, Packet, Rational, codec, encoder, format, frame};
@@ -55,6 +55,13 @@ pub enum EncodeError {
     Order(Duration),
     #[error("could not encode or write a picture")]
     Write(#[source] ffmpeg::Error),
+}
+
+impl EncodeError {
+    /// Whether whoever took the video has left, which is how people end a live one.
+    pub fn reader_left(&self) -> bool {
+        matches!(self, EncodeError::Write(ffmpeg::Error::Other { errno: EPIPE }))
+    }
 }
 
 /// Milliseconds.

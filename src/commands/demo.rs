@@ -14,6 +14,7 @@ use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock, UnixMillis};
 use schemas::window::MINUTE_MS;
 
+use crate::commands::pace;
 use crate::config::{Config, Place};
 use crate::exit::Exit;
 use crate::roles::site::{Role, Running};
@@ -44,7 +45,7 @@ Examples:
 pub(crate) struct Args {
     /// Simulated seconds a second, 0.001 to 1000000, until simulated time has
     /// caught up with now
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 60.0, value_parser = pace::speed)]
     speed: f64,
 
     /// End by itself after this time, for example 30s or 5m [default: Ctrl-C]

@@ -33,15 +33,25 @@ impl Fifo {
     ///
     /// It cannot be made there.
     pub(crate) fn make(path: &Path, stop: Stop) -> anyhow::Result<Fifo> {
-        let at = || format!("could not make the named pipe {}", path.display());
-        nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).with_context(at)?;
+        nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)
+            .with_context(|| format!("could not make the named pipe {}", path.display()))?;
+        Fifo::open(path, stop)
+    }
+
+    /// Opens the named pipe at `path`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub(crate) fn open(path: &Path, stop: Stop) -> anyhow::Result<Fifo> {
         // Open for both, it does not wait for a reader.
-        let file = OpenOptions::new()
+        let opened = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(OFlag::O_NONBLOCK.bits())
-            .open(path)
-            .with_context(at)?;
+            .open(path);
+        let file =
+            opened.with_context(|| format!("could not write the named pipe {}", path.display()))?;
         Ok(Fifo { file, stop })
     }
 }

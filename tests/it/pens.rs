@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{ANIMOV, Site, animov, failed, line_with, lines, succeeded, within};
+use crate::support::{ANIMOV, Running, Site, animov, failed, line_with, lines, succeeded, within};
 
 /// Films what `arguments` say into `dir`.
 fn filmed(dir: &Path, arguments: &[&str]) {
@@ -91,44 +91,99 @@ fn pictures_to_train_on_have_labels() {
 fn a_herd_that_cannot_be_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
+    fs::write(dir.path().join("pen1.mp4"), "an earlier film").unwrap();
     let refused = |more: &[&str]| {
-        let output = animov(&[&["simulate", "video", "--out", out], more].concat());
-        failed(&output)
+        let told = ["video", "pictures"].map(|what| {
+            // Sets of pictures have herds and sizes of their own.
+            let more =
+                if what == "pictures" { &["--lying", "0.9", "--eating", "0.3"] } else { more };
+            failed(&animov(&[&["simulate", what, "--out", out], more].concat()))
+        });
+        told.into_iter().next().unwrap()
     };
     assert!(refused(&["--animals", "31"]).contains("31 animals; a pen holds 1 to 30"));
     assert!(refused(&["--lying", "0.9", "--eating", "0.3"]).contains("leaves no time to stand"));
     assert!(refused(&["--milking", "6"]).contains("write for example 06:30"));
     assert!(refused(&["--size", "641x360"]).contains("sides must be even"));
+    let visible = animov(&["simulate", "video", "--out", out, "--visible-min", "25"]);
+    assert!(String::from_utf8_lossy(&visible.stderr).contains("from 0 to 1"), "{visible:?}");
+    // Nothing was begun, and nothing written over.
+    let left = fs::read_to_string(dir.path().join("pen1.mp4")).unwrap();
+    assert_eq!(left, "an earlier film");
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().starts_with("scene"), "{name:?}");
+    }
 }
 
 /// A reader of the live stream sees a picture after the other, as of a camera.
 #[test]
 fn a_live_herd_is_a_camera() {
-    let mut live = Command::new(ANIMOV)
+    let child = Command::new(ANIMOV)
         .args(["simulate", "live", "--bind", "127.0.0.1:0", "--animals", "6"])
         .args(["--start", "2026-03-01T10:00:00Z"])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let line = line_with(live.stderr.take().unwrap(), "tcp://").unwrap();
+    let mut live = Running { child };
+    let line = line_with(live.child.stderr.take().unwrap(), "tcp://").unwrap();
     let url = line.split_whitespace().last().unwrap().to_owned();
-    let mut detect = Command::new(ANIMOV)
+    let child = Command::new(ANIMOV)
         .args(["detect", &url, "--every", "frame"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut seen = detect.stdout.take().unwrap();
+    let mut detect = Running { child };
+    let mut seen = detect.child.stdout.take().unwrap();
     let second = line_with(&mut seen, "\"t_ms\":400").expect("its third picture");
     assert!(second.contains("detections"), "{second}");
-    detect.kill().unwrap();
-    detect.wait().unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(live.id().try_into().unwrap()),
-        nix::sys::signal::Signal::SIGTERM,
-    )
-    .unwrap();
-    let ended = within(crate::support::PATIENCE, "the film's end", || live.try_wait().unwrap());
+    detect.kill();
+    live.terminate();
+}
+
+/// What a film is written into may be a pipe that nobody reads yet, or any more.
+#[test]
+fn a_live_herd_in_a_pipe_ends_with_its_reader_or_when_it_is_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pen.ts");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let live = |out: &Path| {
+        let mut command = Command::new(ANIMOV);
+        command.args(["simulate", "live", "--animals", "3", "--every", "40ms"]);
+        command.arg("--out").arg(out);
+        command
+    };
+    let waiting = Running { child: live(&pipe).spawn().unwrap() };
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    waiting.terminate();
+
+    let child = live(Path::new("-")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut left = Running { child };
+    let mut begins = [0; 188];
+    let mut stream = left.child.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut stream, &mut begins).unwrap();
+    assert_eq!(begins[0], 0x47, "a transport stream's first byte");
+    drop(stream);
+    let ended = left.ended();
     assert!(ended.success(), "{ended}");
+    let hasty = animov(&["simulate", "live", "--speed", "600"]);
+    assert!(failed(&hasty).contains("leaves less than 1 ms from one picture to the next"));
+}
+
+/// Labels of an earlier film are not taken for those of a later one.
+#[test]
+fn a_film_in_the_folder_of_an_earlier_one_has_its_own_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = || {
+        let names = fs::read_dir(dir.path().join("pen1.labels")).unwrap();
+        names.filter(|name| name.as_ref().unwrap().file_name() != "classes.txt").count()
+    };
+    filmed(dir.path(), &["--for", "3s", "--every", "500ms", "--animals", "3"]);
+    assert_eq!(labels(), 6);
+    filmed(dir.path(), &["--for", "3s", "--animals", "3", "--seed", "2"]);
+    assert_eq!(labels(), 3);
+    filmed(dir.path(), &["--for", "3s", "--animals", "3", "--no-labels"]);
+    assert_eq!(labels(), 0);
 }
 
 /// No picture is left out because nothing moved in it.

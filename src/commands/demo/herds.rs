@@ -44,14 +44,14 @@ pub(super) struct TrueMinute {
 
 /// The truth of the minutes that were not shown yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Truths(Arc<Mutex<BTreeMap<(SourceId, UnixMillis), TrueMinute>>>);
+pub(super) struct Truths(Arc<Mutex<BTreeMap<(UnixMillis, SourceId), TrueMinute>>>);
 
 impl Truths {
     fn add(&self, source: SourceId, truth: &Truth) {
         let at = truth.captured_at.get();
         let minute = UnixMillis::new(at - at.rem_euclid(MINUTE_MS));
         let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = minutes.entry((source, minute)).or_default();
+        let of = minutes.entry((minute, source)).or_default();
         of.pictures += 1;
         for animal in truth.animals.iter().filter(|animal| VISIBLE_MIN <= animal.visible) {
             match animal.posture {
@@ -60,6 +60,7 @@ impl Truths {
             }
         }
         if MINUTES_MAX < minutes.len() {
+            // The oldest.
             minutes.pop_first();
         }
     }
@@ -67,7 +68,7 @@ impl Truths {
     /// Takes what is true of a minute.
     pub(super) fn take(&self, source: SourceId, minute: UnixMillis) -> Option<TrueMinute> {
         let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        minutes.remove(&(source, minute))
+        minutes.remove(&(minute, source))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a user says about a rendered herd.
 
+use std::collections::BTreeSet;
+
 use pen::{Budget, PenSpec, Rhythm};
 
 /// Width and height of a picture, pixels.
@@ -68,7 +70,8 @@ pub(crate) struct DayArgs {
 impl DayArgs {
     pub(crate) fn rhythm(&self) -> anyhow::Result<Rhythm> {
         let times = self.milking.split(',').map(str::trim).filter(|time| !time.is_empty());
-        let milkings = times.map(time_of_day).collect::<Result<_, _>>();
+        let milkings: BTreeSet<u32> =
+            times.map(time_of_day).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
         Ok(Rhythm {
             budget: Budget {
                 lying: self.lying,
@@ -76,26 +79,33 @@ impl DayArgs {
                 drinking: self.drinking,
                 brushing: self.brushing,
             },
-            milkings: milkings.map_err(anyhow::Error::msg)?,
+            milkings: milkings.into_iter().collect(),
             milking_minutes: self.milking_minutes,
         })
     }
 
     /// The pens of this day, of this many animals in pictures of this size.
+    ///
+    /// # Errors
+    ///
+    /// There can be no such pen.
     pub(crate) fn spec(
         &self,
         seed: u64,
         animals: u32,
         size: PictureSize,
     ) -> anyhow::Result<PenSpec> {
-        Ok(PenSpec {
+        let spec = PenSpec {
             seed,
             animals,
             width: size.width,
             height: size.height,
             utc_offset_minutes: self.utc_offset,
             rhythm: self.rhythm()?,
-        })
+        };
+        // Before a file of an earlier run is written over.
+        spec.check()?;
+        Ok(spec)
     }
 }
 

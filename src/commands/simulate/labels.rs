@@ -13,6 +13,22 @@ pub(crate) fn write_classes(dir: &Path) -> anyhow::Result<()> {
     fs::write(&file, names.concat()).with_context(|| format!("could not write {}", file.display()))
 }
 
+/// Removes what an earlier film of `name` left in `dir`: its labels are of other pictures.
+pub(crate) fn remove(dir: &Path, name: &str) -> anyhow::Result<()> {
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    let of_film = |file: &str| file.starts_with(&format!("{name}_t")) && file.ends_with(".txt");
+    for entry in fs::read_dir(dir).with_context(|| format!("could not list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.file_name().and_then(|file| file.to_str()).is_some_and(of_film) {
+            fs::remove_file(&path)
+                .with_context(|| format!("could not remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// One animal as a line of a YOLO label file: class, centre and size.
 pub(crate) fn yolo_line(animal: &TrueAnimal) -> String {
     let TrueAnimal { x, y, w, h, .. } = *animal;

@@ -3,19 +3,23 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pen::PenSpec;
+use producers::encode::EncodeError;
 use producers::pace::wait_until;
 use schemas::source::SourceId;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock, UnixMillis, millis};
 
 use super::herd::{DayArgs, PictureSize};
+use crate::commands::pace;
 use crate::exit::Exit;
+use crate::film::fifo::Fifo;
 use crate::film::{Film, Filming};
 use crate::output::tell;
 use crate::signals;
@@ -62,7 +66,7 @@ pub(crate) struct LiveArgs {
     out: Option<PathBuf>,
 
     /// Add each picture's truth to this file, one line a picture; `captured_at` is
-    /// when the picture was sent
+    /// when the picture was due
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
 
@@ -84,7 +88,7 @@ pub(crate) struct LiveArgs {
     start: Option<UnixMillis>,
 
     /// Seconds of the herd's time a second
-    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, value_parser = pace::speed)]
     speed: f64,
 
     /// Another seed is another pen, camera, light and herd
@@ -104,25 +108,30 @@ pub(crate) struct LiveArgs {
 }
 
 pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
-    if millis(args.every) < 1 {
-        bail!("--every is less than 1ms");
-    }
-    if !(0.001..=1e6).contains(&args.speed) {
-        bail!("--speed {} is not a number from 0.001 to 1000000", args.speed);
+    if millis(args.every.div_f64(args.speed)) < 1 {
+        bail!(
+            "--every {} at --speed {} leaves less than 1 ms from one picture to the next; take a \
+             longer --every or a lower --speed",
+            humantime::format_duration(args.every),
+            args.speed
+        );
     }
     let spec = args.day.spec(args.seed, args.animals, args.size)?;
     let stop = signals::stop_on_signal()?;
     let live = Live { args, spec, began: SystemClock.now(), stop: &stop };
     match &args.out {
-        Some(out) => live.film(SourceId::try_from(1)?, open(out)?, args.truth.as_deref())?,
+        Some(out) => live.film_into(out)?,
         None => live.serve()?,
     }
     Ok(Exit::Ok)
 }
 
-fn open(out: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
+fn open(out: &Path, stop: &Stop) -> anyhow::Result<Box<dyn Write + Send>> {
     if out == Path::new("-") {
         return Ok(Box::new(io::stdout()));
+    }
+    if out.metadata().is_ok_and(|about| about.file_type().is_fifo()) {
+        return Ok(Box::new(Fifo::open(out, stop.clone())?));
     }
     let file = File::create(out).with_context(|| format!("could not write {}", out.display()))?;
     Ok(Box::new(file))
@@ -136,6 +145,15 @@ struct Live<'a> {
 }
 
 impl Live<'_> {
+    /// Films into one file, pipe or standard output.
+    fn film_into(&self, out: &Path) -> anyhow::Result<()> {
+        let to = open(out, self.stop)?;
+        match self.film(SourceId::try_from(1)?, to, self.args.truth.as_deref()) {
+            Err(error) if error.downcast_ref().is_some_and(EncodeError::reader_left) => Ok(()),
+            filmed => filmed.with_context(|| format!("could not go on with {}", out.display())),
+        }
+    }
+
     /// Waits for readers of every source.
     fn serve(&self) -> anyhow::Result<()> {
         let mut listeners = Vec::new();

@@ -118,8 +118,7 @@ impl Scene {
 
     fn photograph(&self, args: &PicturesArgs) -> anyhow::Result<()> {
         let film = args.out.join(format!("{}.mp4", self.name));
-        let truths = self.film(args, &film)?;
-        let kept = self.keep(args, &film, &truths);
+        let kept = self.film(args, &film).and_then(|truths| self.keep(args, &film, &truths));
         fs::remove_file(&film).with_context(|| format!("could not remove {}", film.display()))?;
         kept
     }

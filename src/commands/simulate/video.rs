@@ -16,6 +16,7 @@ use schemas::time::{UnixMillis, millis};
 
 use super::herd::{DayArgs, PictureSize};
 use super::labels;
+use crate::commands::model::fraction;
 use crate::exit::Exit;
 use crate::film::{Film, Filming};
 use crate::output::tell;
@@ -86,7 +87,7 @@ pub(crate) struct VideoArgs {
     no_labels: bool,
 
     /// Label an animal if at least this much of it is visible, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = VISIBLE_MIN)]
+    #[arg(long, value_name = "SHARE", default_value_t = VISIBLE_MIN, value_parser = fraction::<f32>)]
     visible_min: f32,
 
     #[command(flatten)]
@@ -113,12 +114,22 @@ pub(super) fn run(args: &VideoArgs) -> anyhow::Result<Exit> {
     };
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     for some in sources.chunks(at_once) {
+        if stop.is_stopped() {
+            break;
+        }
         std::thread::scope(|scope| {
             let films: Vec<_> = some
                 .iter()
                 .map(|source| {
                     let (spec, stop, progress) = (spec.clone(), &stop, &progress);
-                    scope.spawn(move || film(args, spec, *source, pictures, stop, progress))
+                    scope.spawn(move || {
+                        let filmed = film(args, spec, *source, pictures, stop, progress);
+                        if filmed.is_err() {
+                            // Its error is told now, and not when the others end.
+                            stop.stop();
+                        }
+                        filmed
+                    })
                 })
                 .collect();
             films.into_iter().try_for_each(|film| match film.join() {
@@ -178,6 +189,7 @@ fn film(
     let truth_file = args.out.join(format!("{name}.truth.ndjson"));
     let mut truths = BufWriter::new(create(&truth_file)?);
     let label_dir = args.out.join(format!("{name}.labels"));
+    labels::remove(&label_dir, &name)?;
     if !args.no_labels {
         fs::create_dir_all(&label_dir)
             .with_context(|| format!("could not make the folder {}", label_dir.display()))?;
