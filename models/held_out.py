@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the built-in model on days of pens that no training has seen, and prints what its card says.
+"""Measures a model on days of pens that no training has seen, and prints what its card says.
 
-    models/held_out.py --animov target/release/animov --out DIR [--pens 10] [--every 2m]
+    models/held_out.py --animov target/release/animov --out DIR [--model FILE] [--pens 10] [--every 2m]
 
 Each pen's day is filmed (`animov simulate video`), looked at and compared with its truth (`animov
-accuracy`), which leaves its whole report in DIR; here the reports are only put together. The seeds
-begin at 8000001; the training's are below 1000000.
+accuracy`). DIR keeps the films, and of each model the whole reports; here the reports are only put
+together. The seeds begin at 8000001; the training's are below 1000000.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import csv
 import json
 import math
 import subprocess
+import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,24 +27,44 @@ HOUR_MS = 3_600_000
 
 
 def run(*command: str | Path) -> str:
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
+    """What it prints; what it complains of is shown as it comes."""
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"held_out: {' '.join(str(part) for part in command)} ended with code {done.returncode}")
+    return done.stdout
 
 
-def measure(animov: Path, out: Path, seed: int, animals: int, every: str) -> Path:
-    """One pen's day, if it was not measured yet."""
-    folder = out / f"pen-{seed}"
-    report = folder / "report"
-    if not (report / "report.json").is_file():
-        run(animov, "simulate", "video", "--out", folder, "--seed", str(seed), "--animals", str(animals),
+def digest(animov: Path, model: list[str]) -> str:
+    """The hash of the model, as reports name it."""
+    lines = dict(line.split(maxsplit=1) for line in run(animov, "check", "model", *model).splitlines())
+    return lines["hash"].split()[0]
+
+
+def filmed(animov: Path, out: Path, seed: int, animals: int, every: str) -> Path:
+    """The folder with the film of one pen's day."""
+    folder = out / f"films-{every}" / f"pen-{seed}"
+    if not folder.is_dir():
+        part = folder.with_suffix(".part")
+        run(animov, "simulate", "video", "--out", part, "--seed", str(seed), "--animals", str(animals),
             "--for", "24h", "--every", every, "--start", "2026-03-02T00:00:00Z", "--no-labels")
-        film = folder / "pen1.mp4"
-        run(animov, "accuracy", "--video", film, "--labels", folder / "pen1.truth.ndjson", "--out", report)
-        film.unlink()
+        # Under its name only once it is whole.
+        part.rename(folder)
+    return folder
+
+
+def measured(animov: Path, film: Path, report: Path, model: list[str]) -> Path:
+    """The report of one pen's day."""
+    if not (report / "report.json").is_file():
+        run(animov, "accuracy", "--video", film / "pen1.mp4", "--labels", film / "pen1.truth.ndjson",
+            "--out", report, *(("--model", *model) if model else ()))
     return report
 
 
 def hours(report: Path) -> list[tuple[float, float, float, float]]:
-    """Of each hour with animals: true and detected share of lying ones, true and detected mean of them."""
+    """Of each hour with animals: true and detected share of lying ones, true and detected mean of them.
+
+    Where none of them was detected, none was seen to lie.
+    """
     sums: dict[int, list[float]] = defaultdict(lambda: [0.0] * 5)
     with (report / "frames.csv").open() as file:
         for row in csv.DictReader(file):
@@ -52,7 +73,7 @@ def hours(report: Path) -> list[tuple[float, float, float, float]]:
                 of[at] += float(row[name])
             of[4] += 1
     return [
-        (a / (a + b), c / (c + d), a / n, c / n) for a, b, c, d, n in sums.values() if a + b and c + d
+        (a / (a + b), c / max(c + d, 1), a / n, c / n) for a, b, c, d, n in sums.values() if a + b
     ]
 
 
@@ -90,13 +111,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--animov", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", help="an ONNX file (default: the program's own)")
     parser.add_argument("--pens", type=int, default=len(ANIMALS))
     parser.add_argument("--every", default="2m")
     parser.add_argument("--at-once", type=int, default=2)
     options = parser.parse_args()
+    model = [options.model] if options.model else []
+    reports_in = options.out / f"{digest(options.animov, model)}-{options.every}"
+
+    def measure(pen: tuple[int, int]) -> Path:
+        film = filmed(options.animov, options.out, *pen, options.every)
+        return measured(options.animov, film, reports_in / film.name, model)
+
     pens = [(FIRST_SEED + at, ANIMALS[at % len(ANIMALS)]) for at in range(options.pens)]
     with ThreadPoolExecutor(options.at_once) as pool:
-        reports = list(pool.map(lambda pen: measure(options.animov, options.out, *pen, options.every), pens))
+        reports = list(pool.map(measure, pens))
     print("| pen | animals | count MAE by day | by night | precision | recall | posture right | "
           "lying share, day's error | hour's error, mean | r, hour |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")

@@ -34,7 +34,7 @@ class Strength:
 
 
 STRONG = Strength(mosaic=0.3, geometry=1.0, colour=1.0)
-MILD = Strength(mosaic=0.0, geometry=0.5, colour=0.6)
+MILD = Strength(mosaic=0.0, geometry=0.4, colour=0.4)
 
 
 class Augmenter:
@@ -69,7 +69,8 @@ class Augmenter:
 
     def move(self, picture: Picture, labels: Labels, strength: float) -> tuple[Picture, Labels]:
         """Scales, shifts, turns and stretches a little."""
-        zoom = 2.0 ** (self.between(-0.75, 0.75) * strength)
+        # Rather nearer: what is further away soon has nothing to be told by.
+        zoom = 2.0 ** (self.between(-0.5, 0.75) * strength)
         aspect = 1.0 + self.between(-0.12, 0.12) * strength
         angle = np.deg2rad(self.between(-4.0, 4.0) * strength) if self.chance(0.5) else 0.0
         sx, sy = zoom * aspect, zoom / aspect
@@ -132,7 +133,7 @@ class Augmenter:
 
     def recolour(self, picture: Picture, strength: float) -> Picture:
         """Colour, light, blur, noise and blocks, as cameras differ and fail."""
-        if self.chance(0.25):
+        if self.chance(0.25 * strength):
             # Infrared, or a camera without colour.
             grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
             picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)

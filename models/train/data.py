@@ -69,7 +69,7 @@ def load(folder: Path, height: int, width: int) -> Dataset:
     classes_file = folder / "classes.txt"
     if not classes_file.is_file():
         raise DataError(f"no {classes_file}: it names the classes, one a line, in the labels' order")
-    classes = classes_file.read_text().split()
+    classes = [line.strip() for line in classes_file.read_text().splitlines() if line.strip()]
     cache = folder / f"cache-{width}x{height}"
     about = cache / "about.json"
     # Names, sizes and times: whatever is written again is read again.

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
+
+# Large pages for large tensors, a twentieth of the time. PyTorch asks once, when it is loaded.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 
@@ -22,7 +26,7 @@ import net
 import together
 from data import DataError, load
 from facts import facts
-from training import Training, say
+from training import Training, check_checkpoint, say
 
 
 def arguments() -> argparse.Namespace:
@@ -111,6 +115,8 @@ def main() -> int:
             raise DataError(
                 f"{len(both)} pictures of {options.val} are in {options.data} too: measure with scenes of another seed"
             )
+        if options.resume:
+            check_checkpoint(options, data)
         del data, val
         options.out.parent.mkdir(parents=True, exist_ok=True)
         together.run(options.processes, work, (options,))

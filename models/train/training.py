@@ -26,7 +26,7 @@ from together import Group
 
 #: Parts of the budget: until here the learning rate rises, and from there augmentation is mild.
 WARM_UP = 0.03
-MILD_FROM = 0.85
+MILD_FROM = 0.65
 #: The last learning rate, as a part of the highest.
 LAST = 0.01
 GRADIENT_MAX = 10.0
@@ -61,6 +61,29 @@ def rate_at(part: float, highest: float) -> float:
     return highest * (LAST + (1.0 - LAST) * 0.5 * (1.0 + math.cos(math.pi * along)))
 
 
+def shape_of(options: argparse.Namespace, data: Dataset) -> net.Shape:
+    return net.Shape(height=options.height, width=options.width, classes=len(data.classes))
+
+
+def fixed(options: argparse.Namespace, data: Dataset) -> dict[str, object]:
+    """What a checkpoint must agree on with the command that resumes it."""
+    return {
+        "shape": dataclasses.asdict(shape_of(options, data)),
+        "data": data.digest,
+        "seed": options.seed,
+        "batch": options.batch,
+        "processes": options.processes,
+    }
+
+
+def check_checkpoint(options: argparse.Namespace, data: Dataset) -> None:
+    """Whether the checkpoint beside the model is of this training."""
+    checkpoint = options.out.with_suffix(".pt")
+    found, wanted = torch.load(checkpoint, weights_only=True)["fixed"], fixed(options, data)
+    if found != wanted:
+        raise DataError(f"{checkpoint} is of another training: it has {found}, wanted is {wanted}")
+
+
 def say(text: str) -> None:
     print(text, flush=True)
 
@@ -71,8 +94,7 @@ class Training:
     def __init__(self, group: Group, options: argparse.Namespace, data: Dataset, val: Dataset) -> None:
         self.group, self.options, self.data, self.val = group, options, data, val
         torch.manual_seed(options.seed)
-        shape = net.Shape(height=options.height, width=options.width, classes=len(data.classes))
-        self.net = net.Detector(shape).to(memory_format=torch.channels_last).train()
+        self.net = net.Detector(shape_of(options, data)).to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         # What multiplies is decayed, what shifts is not.
         parameters = list(self.net.parameters())
@@ -86,20 +108,10 @@ class Training:
         self.checkpoint = options.out.with_suffix(".pt")
         self.history: list[dict[str, object]] = []
 
-    def fixed(self) -> dict[str, object]:
-        """What a checkpoint must agree on with the command that resumes it."""
-        return {
-            "shape": dataclasses.asdict(self.net.shape),
-            "data": self.data.digest,
-            "seed": self.options.seed,
-            "batch": self.options.batch,
-            "processes": self.group.size,
-        }
-
     def save(self) -> None:
         part = self.checkpoint.with_suffix(".pt.part")
         state = {
-            "fixed": self.fixed(),
+            "fixed": fixed(self.options, self.data),
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -111,10 +123,6 @@ class Training:
 
     def restore(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["fixed"] != self.fixed():
-            raise DataError(
-                f"{self.checkpoint} is of another training: it has {state['fixed']}, wanted is {self.fixed()}"
-            )
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
