@@ -1,9 +1,11 @@
 """How good a net is, measured as animov uses it.
 
 Boxes are suppressed as in `producers/src/detect/suppress.rs`, whatever their class, since an animal has
-one posture, then counted:
-the numbers that matter are how far a picture's count is from the truth, and how often a posture is
-right. AP50 is there to compare with what others report.
+one posture, then counted: the numbers that matter are how far a picture's count is from the truth, and
+how often a posture is right. AP50 is there to compare with what others report.
+
+How boxes are read, from which confidence and overlap on, is chosen by what counts pictures of the
+validation best (`choose`), and written into the model's file.
 
 Animals of which too little can be seen are neither: a box on one is not wrong, a missing one is not
 missed. Counts are compared with the animals that are to be found, and every box counts, so a box on
@@ -20,18 +22,29 @@ from numpy.typing import NDArray
 
 from data import VISIBLE_MIN, Dataset
 
-#: Boxes that overlap more are one animal; the exported model says so in its metadata. Animals behind
-#: each other overlap by half and are two, two boxes of one animal overlap by more.
-IOU_MAX = 0.55
 #: A box is an animal's from this overlap on.
 MATCH = 0.5
 #: Below this no box is looked at.
 SCORE_MIN = 0.01
 THRESHOLDS = tuple(round(0.1 + 0.05 * step, 2) for step in range(11))
+#: What is tried as a reading. Animals behind each other overlap by half and are two, two boxes of one
+#: animal overlap by more; how much more, the net decides.
+CONFIDENCES = tuple(round(0.1 + 0.01 * step, 2) for step in range(31))
+OVERLAPS = tuple(round(0.35 + 0.05 * step, 2) for step in range(7))
 
 Array = NDArray[np.float32]
 #: Pictures `[B, H, W, 3]` bytes to outputs `[B, 4 + classes, N]` as the exported model answers.
 Model = Callable[[NDArray[np.uint8]], Array]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which boxes are counted."""
+
+    #: Those surer than this.
+    confidence: float = 0.25
+    #: Of those that overlap by more, the surest.
+    iou_max: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Boxes:
     label: NDArray[np.int64]
 
 
-def found(output: Array, score_min: float = SCORE_MIN, by_class: bool = False) -> Boxes:
+def found(output: Array, iou_max: float, score_min: float = SCORE_MIN, by_class: bool = False) -> Boxes:
     """The boxes of one output `[4 + classes, N]`, suppressed."""
     label = output[4:].argmax(axis=0)
     score = output[4:].max(axis=0)
@@ -52,7 +65,7 @@ def found(output: Array, score_min: float = SCORE_MIN, by_class: bool = False) -
     centre, half = output[0:2, order].T, output[2:4, order].T / 2.0
     corners = np.concatenate((centre - half, centre + half), axis=1)
     label = label[order]
-    rival = IOU_MAX < overlaps(corners, corners)
+    rival = iou_max < overlaps(corners, corners)
     if by_class:
         rival &= label[:, None] == label[None, :]
     kept = np.ones(len(order), bool)
@@ -71,28 +84,57 @@ def overlaps(a: Array, b: Array) -> Array:
     return shared / np.maximum(area_a[:, None] + area_b[None, :] - shared, 1e-9)
 
 
-def evaluate(model: Model, data: Dataset, pictures_max: int | None = None) -> dict[str, object]:
-    """All figures, over the first pictures of evenly spread ones."""
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers to labelled pictures."""
+
+    outputs: list[Array]
+    labels: list[Array]
+    classes: list[str]
+
+
+def answers(model: Model, data: Dataset, pictures_max: int | None = None) -> Answers:
+    """Of all pictures, or of so many evenly spread ones."""
     count = min(len(data), pictures_max or len(data))
     chosen = np.linspace(0, len(data) - 1, count).round().astype(int)
     outputs: list[Array] = []
     for begin in range(0, count, 32):
         outputs += list(model(data.pictures[chosen[begin : begin + 32]]))
-    labels = [data.labels[at] for at in chosen]
-    boxes = [found(output) for output in outputs]
-    figures: dict[str, object] = {"pictures": count}
+    return Answers(outputs, [data.labels[at] for at in chosen], data.classes)
+
+
+def choose(given: Answers) -> Reading:
+    """The reading whose counts are nearest to the truth; of equal ones, the one in the middle."""
+    wanted = np.array([int((VISIBLE_MIN <= rows[:, 5]).sum()) for rows in given.labels])
+    errors = np.zeros((len(OVERLAPS), len(CONFIDENCES)))
+    for at, iou_max in enumerate(OVERLAPS):
+        scores = [found(output, iou_max, CONFIDENCES[0]).score for output in given.outputs]
+        for to, confidence in enumerate(CONFIDENCES):
+            counts = np.array([int((confidence < score).sum()) for score in scores])
+            errors[at, to] = np.abs(counts - wanted).sum()
+    best = np.argwhere(errors == errors.min())
+    at, to = best[len(best) // 2]
+    return Reading(CONFIDENCES[to], OVERLAPS[at])
+
+
+def evaluate(given: Answers, reading: Reading) -> dict[str, object]:
+    """All figures."""
+    outputs, labels = given.outputs, given.labels
+    boxes = [found(output, reading.iou_max) for output in outputs]
+    figures: dict[str, object] = {"pictures": len(outputs), "iou_max": reading.iou_max}
     figures["animals"] = sum(int((VISIBLE_MIN <= rows[:, 5]).sum()) for rows in labels)
     figures["ap50"] = {
-        name: round(average_precision(boxes, labels, at), 4) for at, name in enumerate(data.classes)
+        name: round(average_precision(boxes, labels, at), 4) for at, name in enumerate(given.classes)
     }
+    thresholds = sorted({*THRESHOLDS, reading.confidence})
     figures["thresholds"] = [
-        at_threshold(threshold, outputs, boxes, labels) for threshold in THRESHOLDS
+        at_threshold(threshold, reading.iou_max, outputs, boxes, labels) for threshold in thresholds
     ]
     return figures
 
 
 def at_threshold(
-    threshold: float, outputs: list[Array], boxes: list[Boxes], labels: list[Array]
+    threshold: float, iou_max: float, outputs: list[Array], boxes: list[Boxes], labels: list[Array]
 ) -> dict[str, float]:
     """Counts, postures, misses and false boxes at one confidence."""
     errors, right, matched, doubles, false, total = [], 0, 0, 0, 0, 0
@@ -104,7 +146,7 @@ def at_threshold(
         total += len(seen)
         errors.append(len(corners) - len(seen))
         by_class += [int((label == c).sum()) - int((seen[:, 0] == c).sum()) for c in range(output.shape[0] - 4)]
-        doubles += len(found(output, threshold, by_class=True).score) - len(corners)
+        doubles += len(found(output, iou_max, threshold, by_class=True).score) - len(corners)
         pairs = match(corners, seen[:, 1:5])
         matched += len(pairs)
         right += sum(int(label[box] == seen[animal, 0]) for box, animal in pairs)
@@ -181,13 +223,14 @@ def best(figures: dict[str, object]) -> dict[str, float]:
     return min(figures["thresholds"], key=lambda row: (row["count_mae"], row["confidence"]))
 
 
-def described(figures: dict[str, object]) -> str:
-    """The figures in a line."""
-    row = best(figures)
+def described(figures: dict[str, object], reading: Reading | None = None) -> str:
+    """The figures in a line: those at a reading, else where counts are best."""
+    rows = {row["confidence"]: row for row in figures["thresholds"]}
+    row = rows[reading.confidence] if reading else best(figures)
     ap50 = ", ".join(f"{name} {value:.3f}" for name, value in figures["ap50"].items())
     errors = " ".join(f"{at['confidence']:.2f}:{at['count_mae']:.2f}" for at in figures["thresholds"])
     return (
-        f"AP50 {ap50}; count MAE by confidence {errors}; at {row['confidence']:.2f} exact "
+        f"AP50 {ap50}; boxes that overlap by more than {figures['iou_max']} are one; count MAE by confidence {errors}; at {row['confidence']:.2f} exact "
         f"{row['count_exact']:.3f}, MAE by class {row['count_mae_by_class']:.3f}, recall {row['recall']:.3f}, precision {row['precision']:.3f}, posture "
         f"right {row['posture_right']:.3f}, doubles {row['doubles_per_100']:.2f} a hundred animals"
     )

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import net
-from evaluate import IOU_MAX
+from evaluate import Reading
 
 DESCRIPTION = (
     "Goats from a fixed camera, standing or lying. Trained from nothing on rendered pens by animov's own "
@@ -30,8 +30,6 @@ DESCRIPTION = (
 )
 LICENCE = "MIT OR Apache-2.0"
 OPSET = 17
-#: From where on a box is counted: where the counts of validation pictures are nearest to the truth.
-CONFIDENCE = 0.25
 
 
 class Exported(nn.Module):
@@ -86,9 +84,9 @@ def images_of(pictures: np.ndarray) -> Tensor:
 
 
 def export(
-    detector: net.Detector, file: Path, classes: list[str], pictures: np.ndarray
+    detector: net.Detector, file: Path, classes: list[str], reading: Reading, pictures: np.ndarray
 ) -> dict[str, float]:
-    """Writes `file`, checks that ONNX Runtime answers as PyTorch does on `pictures`, and times it."""
+    """Writes `file`, which says how it is read, checks that ONNX Runtime answers as PyTorch does on `pictures`, and times it."""
     exported = Exported(detector).eval()
     height, width = detector.shape.height, detector.shape.width
     part = file.with_suffix(".part")
@@ -103,7 +101,8 @@ def export(
     names = "{" + ", ".join(f"{at}: {name!r}" for at, name in enumerate(classes)) + "}"
     metadata = {
         "task": "detect", "names": names, "stride": str(net.STRIDES[-1]), "imgsz": f"[{height}, {width}]",
-        "batch": "1", "confidence": str(CONFIDENCE), "iou_max": str(IOU_MAX), "class_agnostic": "true", "description": DESCRIPTION, "license": LICENCE,
+        "batch": "1", "confidence": str(reading.confidence), "iou_max": str(reading.iou_max),
+        "class_agnostic": "true", "description": DESCRIPTION, "license": LICENCE,
     }
     onnx.helper.set_model_props(written, metadata)
     written.producer_name, written.doc_string = "animov", DESCRIPTION
@@ -136,6 +135,12 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def reading_of(runtime: onnxruntime.InferenceSession) -> Reading:
+    """How a model that was exported here is read."""
+    said = runtime.get_modelmeta().custom_metadata_map
+    return Reading(float(said["confidence"]), float(said["iou_max"]))
 
 
 def compared(exported: Exported, file: Path, pictures: np.ndarray) -> dict[str, float]:

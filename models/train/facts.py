@@ -19,7 +19,7 @@ from training import Training
 
 
 def facts(
-    training: Training, figures: dict[str, object], exported: dict[str, float]
+    training: Training, reading: evaluate.Reading, figures: dict[str, object], exported: dict[str, float]
 ) -> dict[str, object]:
     progress = training.progress
     return {
@@ -40,7 +40,7 @@ def facts(
         },
         "shape": dataclasses.asdict(training.net.shape),
         "export": exported,
-        "best_confidence": evaluate.best(figures)["confidence"],
+        "reading": dataclasses.asdict(reading),
         "figures": figures,
         "history": training.history,
     }

@@ -44,8 +44,9 @@ def main() -> int:
     except DataError as error:
         print(f"measure: {error}", file=sys.stderr)
         return 1
-    figures = evaluate.evaluate(model, val)
-    print(f"{len(val)} pictures of {val.scenes()} scenes: {evaluate.described(figures)}")
+    reading = export.reading_of(runtime)
+    figures = evaluate.evaluate(evaluate.answers(model, val), reading)
+    print(f"{len(val)} pictures of {val.scenes()} scenes: {evaluate.described(figures, reading)}")
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0

@@ -89,16 +89,20 @@ def work(group: together.Group, options: argparse.Namespace) -> None:
 
 def finish(training: Training) -> None:
     options = training.options
-    exported = export.export(training.average, options.out, training.data.classes, training.val.pictures[:4])
-    figures = training.validate(None)
-    say(f"validation of all: {evaluate.described(figures)}")
+    answers = training.answers()
+    reading = evaluate.choose(answers)
+    exported = export.export(
+        training.average, options.out, training.data.classes, reading, training.val.pictures[:4]
+    )
+    figures = evaluate.evaluate(answers, reading)
+    say(f"validation of all: {evaluate.described(figures, reading)}")
     say(
         f"{options.out}: {exported['bytes']} bytes, {exported['one_thread_ms']} ms a picture on one thread, "
         f"within {exported['box_difference_px']:.1e} px and {exported['score_difference']:.1e} of PyTorch; "
-        f"counts are best at confidence {evaluate.best(figures)['confidence']:.2f}"
+        f"read at confidence {reading.confidence}, overlap {reading.iou_max}"
     )
     about = options.out.with_suffix(".json")
-    about.write_text(json.dumps(facts(training, figures, exported), indent=1) + "\n")
+    about.write_text(json.dumps(facts(training, reading, figures, exported), indent=1) + "\n")
     say(f"{about}: the facts of this training")
 
 

@@ -185,8 +185,8 @@ class Training:
         numbers = range(done * self.group.size + self.group.rank, 2**62, self.group.size)
         return feed.batches(self.data, self.options.batch, self.options.seed, numbers, mild)
 
-    def validate(self, pictures_max: int | None) -> dict[str, object]:
-        return evaluate.evaluate(export.model_of(self.average), self.val, pictures_max)
+    def answers(self, pictures_max: int | None = None) -> evaluate.Answers:
+        return evaluate.answers(export.model_of(self.average), self.val, pictures_max)
 
 
 class Report:
@@ -215,7 +215,7 @@ class Report:
             self.restart()
         if 60.0 * options.validate_every <= progress.seconds - self.validated and part < 1.0:
             self.validated = progress.seconds
-            figures = training.validate(VALIDATION_PICTURES)
+            figures = evaluate.evaluate(training.answers(VALIDATION_PICTURES), evaluate.Reading())
             training.history.append(
                 {"pictures": progress.pictures, "ap50": figures["ap50"]} | evaluate.best(figures)
             )

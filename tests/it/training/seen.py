@@ -28,7 +28,7 @@ for file in map(Path, files):
     cv2.imwrite(str(copies / f"{file.stem}.png"), picture)
     fitted, place = data.letterbox(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), height, width)
     (output,) = runtime.run(None, {"images": export.images_of(fitted[None]).numpy()})
-    boxes = evaluate.found(output[0], confidence)
+    boxes = evaluate.found(output[0], export.reading_of(runtime).iou_max, confidence)
     scale = max(picture.shape[1] / width, picture.shape[0] / height)
     size = np.array((picture.shape[1], picture.shape[0]))
     seen = []
