@@ -26,7 +26,7 @@ NOISE_COUNT = 8
 
 @dataclass(frozen=True)
 class Strength:
-    """How much of it; the last part of a training has less."""
+    """How much of it; the later parts of a training have less."""
 
     mosaic: float
     geometry: float
@@ -35,6 +35,8 @@ class Strength:
 
 STRONG = Strength(mosaic=0.3, geometry=1.0, colour=1.0)
 MILD = Strength(mosaic=0.0, geometry=0.4, colour=0.4)
+#: Shifted a little, and mirrored.
+PLAIN = Strength(mosaic=0.0, geometry=0.0, colour=0.0)
 
 
 class Augmenter:
@@ -79,10 +81,11 @@ class Augmenter:
         size = np.array((self.width, self.height), np.float64)
         # The part shown lies anywhere in the picture, or the picture anywhere in what is shown.
         room = np.abs(1.0 - zoom) / 2.0 + 0.05 * strength
-        shift = self.random.uniform(-room, room, 2) * size
+        # To whole pixels: a plain picture then stays as sharp as it was.
+        shift = np.rint(self.random.uniform(-room, room, 2) * size + self.random.uniform(-6.0, 6.0, 2))
         matrix = np.hstack((linear, (size / 2.0 + shift - linear @ (size / 2.0))[:, None]))
         # Nearest neighbours stand for the jagged edges of a careless scaler.
-        way = cv2.INTER_NEAREST if self.chance(0.15) else cv2.INTER_LINEAR
+        way = cv2.INTER_NEAREST if self.chance(0.15 * strength) else cv2.INTER_LINEAR
         moved = cv2.warpAffine(
             picture, matrix, (self.width, self.height), flags=way,
             borderMode=cv2.BORDER_CONSTANT, borderValue=(GREY, GREY, GREY),

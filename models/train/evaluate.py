@@ -104,7 +104,7 @@ def answers(model: Model, data: Dataset, pictures_max: int | None = None) -> Ans
 
 
 def choose(given: Answers) -> Reading:
-    """The reading whose counts are nearest to the truth; of equal ones, the one in the middle."""
+    """The reading whose counts are nearest to the truth."""
     wanted = np.array([int((VISIBLE_MIN <= rows[:, 5]).sum()) for rows in given.labels])
     errors = np.zeros((len(OVERLAPS), len(CONFIDENCES)))
     for at, iou_max in enumerate(OVERLAPS):
@@ -112,8 +112,7 @@ def choose(given: Answers) -> Reading:
         for to, confidence in enumerate(CONFIDENCES):
             counts = np.array([int((confidence < score).sum()) for score in scores])
             errors[at, to] = np.abs(counts - wanted).sum()
-    best = np.argwhere(errors == errors.min())
-    at, to = best[len(best) // 2]
+    at, to = np.unravel_index(errors.argmin(), errors.shape)
     return Reading(CONFIDENCES[to], OVERLAPS[at])
 
 

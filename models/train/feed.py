@@ -17,9 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from assign import Animals
-from augment import MILD, STRONG, Augmenter
+from augment import MILD, PLAIN, STRONG, Augmenter
 from data import VISIBLE_MIN, Dataset, Labels
 
+#: How strongly pictures are augmented, in one phase of the training after the other.
+PHASES = (STRONG, MILD, PLAIN)
 #: Batches that are ready at most.
 AHEAD = 6
 #: A batch that takes longer never comes.
@@ -42,17 +44,17 @@ class Batch:
 
 
 class Augmented(IterableDataset):
-    """The batches of the `numbers` given."""
+    """The batches of the `numbers` given, of one phase."""
 
-    def __init__(self, data: Dataset, size: int, seed: int, numbers: range, mild: bool) -> None:
-        self.data, self.size, self.seed, self.numbers, self.mild = data, size, seed, numbers, mild
+    def __init__(self, data: Dataset, size: int, seed: int, numbers: range, phase: int) -> None:
+        self.data, self.size, self.seed, self.numbers, self.phase = data, size, seed, numbers, phase
 
     def __iter__(self) -> Iterator[Batch]:
         height, width = self.data.pictures.shape[1:3]
         augmenter = Augmenter(height, width, default_rng(self.seed))
-        strength = MILD if self.mild else STRONG
+        strength = PHASES[self.phase]
         for number in self.numbers:
-            augmenter.random = default_rng((self.seed, number, int(self.mild)))
+            augmenter.random = default_rng((self.seed, number, self.phase))
             made = []
             for slot in range(self.size):
                 sources = [self.source(number * self.size + slot)]
@@ -83,8 +85,8 @@ def collate(made: list[tuple[np.ndarray, Labels]]) -> Batch:
     return Batch(pictures, torch.from_numpy(np.concatenate(rows).astype(np.float32)))
 
 
-def batches(data: Dataset, size: int, seed: int, numbers: range, mild: bool) -> Iterator[Batch]:
-    dataset = Augmented(data, size, seed, numbers, mild)
+def batches(data: Dataset, size: int, seed: int, numbers: range, phase: int) -> Iterator[Batch]:
+    dataset = Augmented(data, size, seed, numbers, phase)
     # Forked, for else the whole data would be copied to the process.
     loader = DataLoader(
         dataset, batch_size=None, num_workers=1, prefetch_factor=AHEAD, timeout=WAIT_SECONDS,

@@ -24,9 +24,9 @@ from data import DataError, Dataset
 from loss import Criterion
 from together import Group
 
-#: Parts of the budget: until here the learning rate rises, and from there augmentation is mild.
+#: Parts of the budget: until here the learning rate rises, and from there on augmentation is weaker.
 WARM_UP = 0.03
-MILD_FROM = 0.65
+PHASES_FROM = (0.0, 0.65, 0.89)
 #: The last learning rate, as a part of the highest.
 LAST = 0.01
 GRADIENT_MAX = 10.0
@@ -41,8 +41,9 @@ class Progress:
     """How far the training has come; kept in checkpoints."""
 
     steps: int = 0
-    #: Of these, with mild augmentation.
-    mild_steps: int = 0
+    #: How strongly pictures are augmented now, and how many steps they have been.
+    phase: int = 0
+    phase_steps: int = 0
     pictures: int = 0
     seconds: float = 0.0
 
@@ -51,6 +52,10 @@ class Progress:
         if options.pictures is not None:
             return min(self.pictures / options.pictures, 1.0)
         return min(self.seconds / (60.0 * options.minutes), 1.0)
+
+
+def phase_at(part: float) -> int:
+    return sum(begins <= part for begins in PHASES_FROM[1:])
 
 
 def rate_at(part: float, highest: float) -> float:
@@ -132,17 +137,17 @@ class Training:
     def run(self) -> None:
         """Trains until the budget is used up."""
         part = self.progress.part(self.options)
-        mild = MILD_FROM <= part
-        batches = self.batches(mild)
+        batches = self.batches()
         report = Report(self)
         while part < 1.0:
-            if not mild and MILD_FROM <= part:
-                mild = True
-                batches = self.batches(mild)
+            phase = phase_at(part)
+            if phase != self.progress.phase:
+                self.progress.phase, self.progress.phase_steps = phase, 0
+                batches = self.batches()
             begin = time.monotonic()
             parts, part = self.step(next(batches))
             self.progress.seconds += time.monotonic() - begin
-            self.progress.mild_steps += int(mild)
+            self.progress.phase_steps += 1
             if self.group.leads():
                 report.after(parts, part)
         if self.group.leads():
@@ -180,10 +185,11 @@ class Training:
         floats = [name for name, value in mine.items() if value.is_floating_point()]
         torch._foreach_lerp_([mine[n] for n in floats], [theirs[n] for n in floats], 1.0 - keep)
 
-    def batches(self, mild: bool) -> Iterator[feed.Batch]:
-        done = self.progress.mild_steps if mild else self.progress.steps - self.progress.mild_steps
-        numbers = range(done * self.group.size + self.group.rank, 2**62, self.group.size)
-        return feed.batches(self.data, self.options.batch, self.options.seed, numbers, mild)
+    def batches(self) -> Iterator[feed.Batch]:
+        """Those of the phase that were not seen yet."""
+        progress, group = self.progress, self.group
+        numbers = range(progress.phase_steps * group.size + group.rank, 2**62, group.size)
+        return feed.batches(self.data, self.options.batch, self.options.seed, numbers, progress.phase)
 
     def answers(self, pictures_max: int | None = None) -> evaluate.Answers:
         return evaluate.answers(export.model_of(self.average), self.val, pictures_max)
