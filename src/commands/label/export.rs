@@ -39,7 +39,8 @@ and annotations/instances_default.json (CVAT: upload the pictures, then the anno
 1.0").
 
 Pictures of a video are named after it and their time in it: pen1_t000012000.jpg is 12 seconds after
-its first picture. Of a camera, NAME.start says when that came; `animov accuracy --start` takes it. A folder that holds labels already is left as it is.
+its first picture. Of a camera, NAME.start says when that came; `animov accuracy --start` takes it.
+A folder that holds labels already is left as it is.
 
 Ends with code 4 if no picture was seen."#;
 

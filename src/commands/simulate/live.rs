@@ -108,6 +108,9 @@ pub(crate) struct LiveArgs {
 }
 
 pub(super) fn run(args: &LiveArgs) -> anyhow::Result<Exit> {
+    if millis(args.every) < 1 {
+        bail!("--every is less than 1ms");
+    }
     if millis(args.every.div_f64(args.speed)) < 1 {
         bail!(
             "--every {} at --speed {} leaves less than 1 ms from one picture to the next; take a \
