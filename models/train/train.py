@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the detector from nothing within a budget of time, and exports it.
+"""Trains the detector, from nothing or from another model, within a budget of time, and exports it.
 
     models/train/train.py --data DIR --val DIR --out goats.onnx --minutes 70 --processes 2
 
@@ -24,9 +24,10 @@ import evaluate
 import export
 import net
 import together
+from begin import folded_net
 from data import DataError, load
 from facts import facts
-from training import Training, check_checkpoint, say
+from training import Training, check_checkpoint, say, shape_of
 
 
 def arguments() -> argparse.Namespace:
@@ -45,6 +46,8 @@ def arguments() -> argparse.Namespace:
         "--pictures", type=int,
         help="pictures to train with, in place of a time: then a seed gives the same model again on the same machine",
     )
+    add("--from", type=Path, dest="begin", metavar="FILE",
+        help="begin with the weights of a model that this command wrote, with its .json beside it: to teach it other pictures")
     add("--seed", type=int, default=1)
     add("--processes", type=int, default=1, help="processes to train in, one core each (default 1)")
     add("--batch", type=int, default=16, help="pictures a step and process (default 16)")
@@ -121,6 +124,8 @@ def main() -> int:
             )
         if options.resume:
             check_checkpoint(options, data)
+        elif options.begin:
+            folded_net(options.begin, shape_of(options, data))
         del data, val
         options.out.parent.mkdir(parents=True, exist_ok=True)
         together.run(options.processes, work, (options,))

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+import begin
 import evaluate
 import export
 import feed
@@ -27,9 +28,13 @@ from together import Group
 #: Parts of the budget: until here the learning rate rises, and from there on augmentation is weaker.
 WARM_UP = 0.03
 PHASES_FROM = (0.0, 0.65, 0.89)
+#: The same where the weights are another model's, which has seen the worst.
+PHASES_FROM_BEGUN = (0.0, 0.2, 0.7)
 #: The last learning rate, as a part of the highest.
 LAST = 0.01
 GRADIENT_MAX = 10.0
+#: Batches by which a net that begins with another's weights is set up.
+BEGIN_BATCHES = 16
 #: How much the average of the weights keeps at a step.
 KEEP = 0.998
 #: Pictures that are measured with between two lines; all of them at the end.
@@ -54,8 +59,9 @@ class Progress:
         return min(self.seconds / (60.0 * options.minutes), 1.0)
 
 
-def phase_at(part: float) -> int:
-    return sum(begins <= part for begins in PHASES_FROM[1:])
+def phase_at(part: float, begun: bool) -> int:
+    phases = PHASES_FROM_BEGUN if begun else PHASES_FROM
+    return sum(begins <= part for begins in phases[1:])
 
 
 def rate_at(part: float, highest: float) -> float:
@@ -89,6 +95,11 @@ def check_checkpoint(options: argparse.Namespace, data: Dataset) -> None:
         raise DataError(f"{checkpoint} is of another training: it has {found}, wanted is {wanted}")
 
 
+def computes_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16. Where it is emulated a step takes twelve times as long as in f32."""
+    return any(there for unit, there in torch.cpu.get_capabilities().items() if unit.endswith("bf16"))
+
+
 def say(text: str) -> None:
     print(text, flush=True)
 
@@ -99,7 +110,10 @@ class Training:
     def __init__(self, group: Group, options: argparse.Namespace, data: Dataset, val: Dataset) -> None:
         self.group, self.options, self.data, self.val = group, options, data, val
         torch.manual_seed(options.seed)
-        self.net = net.Detector(shape_of(options, data)).to(memory_format=torch.channels_last).train()
+        detector = net.Detector(shape_of(options, data))
+        if options.begin and not options.resume:
+            begin.begin(detector, options.begin, self.first_pictures(options, data))
+        self.net = detector.to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         # What multiplies is decayed, what shifts is not.
         parameters = list(self.net.parameters())
@@ -108,10 +122,18 @@ class Training:
             {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
+        self.halves = computes_bfloat16()
         self.criterion = Criterion(options.height, options.width)
         self.progress = Progress()
         self.checkpoint = options.out.with_suffix(".pt")
         self.history: list[dict[str, object]] = []
+
+    @staticmethod
+    def first_pictures(options: argparse.Namespace, data: Dataset) -> Iterator[torch.Tensor]:
+        """Pictures as the first ones of a training are, the same in each process."""
+        numbers = range(BEGIN_BATCHES)
+        for batch in feed.batches(data, options.batch, options.seed, numbers, 0):
+            yield feed.input_of(batch.pictures)
 
     def save(self) -> None:
         part = self.checkpoint.with_suffix(".pt.part")
@@ -140,13 +162,13 @@ class Training:
         batches = self.batches()
         report = Report(self)
         while part < 1.0:
-            phase = phase_at(part)
+            phase = phase_at(part, self.options.begin is not None)
             if phase != self.progress.phase:
                 self.progress.phase, self.progress.phase_steps = phase, 0
                 batches = self.batches()
-            begin = time.monotonic()
+            since = time.monotonic()
             parts, part = self.step(next(batches))
-            self.progress.seconds += time.monotonic() - begin
+            self.progress.seconds += time.monotonic() - since
             self.progress.phase_steps += 1
             if self.group.leads():
                 report.after(parts, part)
@@ -156,7 +178,7 @@ class Training:
     def step(self, batch: feed.Batch) -> tuple[tuple[float, float, float], float]:
         """One step; the parts of its loss, and of the budget the part that all processes go by."""
         # Weights stay f32; products of many are left to the processor's bfloat16 units.
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.halves):
             answers = self.net(feed.input_of(batch.pictures))
         loss = self.criterion(answers.float(), *batch.animals())
         parts = (loss.box.item(), loss.object.item(), loss.posture.item())

@@ -12,6 +12,7 @@ use schemas::time::UnixMillis;
 use serde::{Deserialize, Deserializer};
 
 use crate::camera::Camera;
+use crate::detect::letterbox::Placement;
 use crate::detect::model::ModelFile;
 use crate::detect::onnx::OnnxOptions;
 use crate::input::{Input, InvalidInput};
@@ -116,6 +117,11 @@ pub struct DetectorConfig {
     /// postures of the same animals. Default: what the model says itself (the built-in
     /// one: true), else false.
     pub class_agnostic: Option<bool>,
+
+    /// Where in the model's input a picture lies, as it did in the model's training:
+    /// `"top-left"` or `"centre"`. Default: what the model says itself, else what is
+    /// usual: the corner for YOLOX, the centre for Ultralytics.
+    pub placement: Option<Placement>,
 
     /// The names of the model's classes, in its order. Default: as the model says
     /// itself.
@@ -429,6 +435,7 @@ impl DetectorConfig {
             confidence: self.confidence.map(Confidence::get),
             iou_max: self.iou_max.map(Overlap::get),
             class_agnostic: self.class_agnostic,
+            placement: self.placement,
             classes: self.classes.clone(),
         }
     }

@@ -40,7 +40,7 @@ fn photographed(out: &Path, scenes: &str, seed: &str) {
 }
 
 /// The loss of each line that a training printed.
-fn losses(told: &str) -> Vec<f64> {
+fn losses_of(told: &str) -> Vec<f64> {
     let loss = |line: &str| {
         let (_, after) = line.split_once("loss ")?;
         after.split(' ').next()?.parse().ok()
@@ -69,10 +69,11 @@ fn a_trained_model_is_read_and_sees_what_its_training_saw() {
     let at = |name: &str| dir.path().join(name);
     photographed(&at("train"), "10", "1");
     photographed(&at("val"), "2", "900001");
-    let train = |out: &Path, pictures: &str| {
+    let run = |out: &Path, pictures: &str, more: &[&str]| {
         let [data, val] = ["train", "val"].map(at);
+        let (script, batch) = (root("models/train/train.py"), BATCH.to_string());
         let arguments = [
-            &root("models/train/train.py"),
+            script.as_str(),
             "--data",
             data.to_str().unwrap(),
             "--val",
@@ -82,18 +83,19 @@ fn a_trained_model_is_read_and_sees_what_its_training_saw() {
             "--pictures",
             pictures,
             "--batch",
-            &BATCH.to_string(),
+            &batch,
             "--rate",
             "0.004",
             "--line-every",
             "0.001",
         ];
-        succeeded(python(&arguments).unwrap())
+        python(&[&arguments[..], more].concat()).unwrap()
     };
+    let train = |out: &Path, pictures: &str| succeeded(run(out, pictures, &[]));
 
     let model = at("goats.onnx");
     let told = train(&model, "1920");
-    let losses = losses(&told);
+    let losses = losses_of(&told);
     assert_eq!(losses.len() * BATCH, 1920, "{told}");
     let mean = |of: &[f64]| of.iter().sum::<f64>() / 12.0;
     let (first, last) = (mean(&losses[..12]), mean(&losses[losses.len() - 12..]));
@@ -103,6 +105,16 @@ fn a_trained_model_is_read_and_sees_what_its_training_saw() {
     let facts: Value = serde_json::from_str(&facts).unwrap();
     assert_eq!(facts["pictures_seen"], 1920);
     assert_eq!((&facts["train"]["pictures"], &facts["train"]["scenes"]), (&60.into(), &10.into()));
+
+    // What was learned is where another training begins.
+    let further = run(&at("further.onnx"), "64", &["--from", model.to_str().unwrap()]);
+    let further = losses_of(&succeeded(further));
+    let (begun, nothing) = (further[0], losses[0]);
+    assert!(begun < 0.8 * nothing, "{begun} with what was learned, {nothing} with nothing");
+    std::fs::copy(&model, at("alone.onnx")).unwrap();
+    let alone = run(&at("never.onnx"), "64", &["--from", at("alone.onnx").to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&alone.stderr);
+    assert!(!alone.status.success() && told.contains("alone.json"), "{told}");
 
     let mut pictures: Vec<PathBuf> = std::fs::read_dir(at("val").join("images"))
         .unwrap()

@@ -74,11 +74,14 @@ fn reference(path: &str) -> BTreeMap<u64, Vec<Object>> {
     frames.iter().map(frame).collect()
 }
 
-fn detected(model: &str, confidence: &str) -> Option<Vec<(u64, Vec<Object>)>> {
+/// What is detected with `config`, surely enough.
+fn detected(model: &str, config: &str) -> Option<Vec<(u64, Vec<Object>)>> {
     let (video, model) = (shared(VIDEO)?, shared(model)?);
     let (video, model) = (video.to_str().unwrap(), model.to_str().unwrap());
-    let told =
-        animov(&["detect", video, "--model", model, "--every", "1s", "--confidence", confidence]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("animov.toml");
+    std::fs::write(&file, format!("[detector]\n{config}\n")).unwrap();
+    let told = animov(&["detect", video, "--model", model, "--config", file.to_str().unwrap()]);
     let object = |d: &Value| {
         let side = |name: &str| d[name].as_f64().unwrap();
         let class = d["class"].as_str().unwrap().to_owned();
@@ -91,8 +94,8 @@ fn detected(model: &str, confidence: &str) -> Option<Vec<(u64, Vec<Object>)>> {
     Some(lines(&succeeded(told)).into_iter().map(frame).collect())
 }
 
-fn agrees(model: &str, found: &str) {
-    let Some(detected) = detected(model, "0.5") else { return };
+fn agrees(model: &str, config: &str, found: &str) {
+    let Some(detected) = detected(model, config) else { return };
     let reference = reference(found);
     assert_eq!(detected.len(), 60);
     let mut frames_by_differences = BTreeMap::<usize, usize>::new();
@@ -108,19 +111,25 @@ fn agrees(model: &str, found: &str) {
 
 #[test]
 fn yolox_finds_what_an_independent_implementation_finds() {
-    agrees("models/yolox_nano_coco.onnx", FOUND);
+    agrees("models/yolox_nano_coco.onnx", "confidence = 0.5", FOUND);
 }
 
 #[test]
 fn the_v8_contract_finds_what_an_independent_implementation_finds() {
-    agrees("models/yolox_nano_coco_v8.onnx", FOUND_CENTRED);
+    agrees("models/yolox_nano_coco_v8.onnx", "confidence = 0.5", FOUND_CENTRED);
+}
+
+#[test]
+fn the_v8_contract_finds_the_same_as_yolox_in_pictures_placed_alike() {
+    let config = "confidence = 0.5\nplacement = \"top-left\"";
+    agrees("models/yolox_nano_coco_v8.onnx", config, FOUND);
 }
 
 #[test]
 fn the_minute_of_a_camera_is_the_statistics_of_its_pictures() {
     let model = "models/yolox_nano_coco.onnx";
     let (Some(video), Some(path)) = (shared(VIDEO), shared(model)) else { return };
-    let Some(detected) = detected(model, "0.5") else { return };
+    let Some(detected) = detected(model, "confidence = 0.5") else { return };
     let mut people: Vec<f64> = detected
         .iter()
         .map(|(_, objects)| {

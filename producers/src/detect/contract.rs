@@ -109,7 +109,7 @@ impl Contract {
         Ok(Contract { family, input, anchors, classes: values })
     }
 
-    /// What the model wants to be shown.
+    /// What models of this contract usually want to be shown.
     pub fn input_format(&self) -> InputFormat {
         let (placement, channels, range) = match self.family {
             Family::Yolox => (Placement::TopLeft, Channels::Bgr, Range::Byte),

@@ -10,6 +10,10 @@
 
 mod bilinear;
 
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
+
 use crate::detect::letterbox::bilinear::{Bilinear, Pixel};
 use crate::pixels::{Pixels, index};
 
@@ -36,10 +40,19 @@ pub struct InputFormat {
 }
 
 /// Where in the input the picture lies; the rest is grey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Placement {
     TopLeft,
     Centre,
+}
+
+impl Placement {
+    /// The placement of that name, as configurations and models' metadata have it.
+    pub fn named(name: &str) -> Option<Placement> {
+        let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Placement::deserialize(name).ok()
+    }
 }
 
 /// The order of the input's planes.

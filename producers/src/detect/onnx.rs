@@ -18,7 +18,7 @@ use schemas::frame::{ANIMALS_MAX, Detection, Model};
 use sha2::{Digest, Sha256};
 
 use crate::detect::contract::{Candidate, Contract, Reader, Shape};
-use crate::detect::letterbox::{Resampler, Size};
+use crate::detect::letterbox::{InputFormat, Placement, Resampler, Size};
 use crate::detect::model::ModelFile;
 use crate::detect::runtime::{RuntimeError, Surroundings};
 use crate::detect::suppress::{Rivalry, suppress};
@@ -41,6 +41,9 @@ pub struct OnnxOptions {
     /// Whether boxes of two classes can be one object; none to take the model's own
     /// word, or that they cannot.
     pub class_agnostic: Option<bool>,
+    /// Where in the model's input a picture lies; none to take the model's own word, or
+    /// what is usual in its [contract](crate::detect::contract).
+    pub placement: Option<Placement>,
     /// The classes' names, in the model's order; none to take the model's own.
     pub classes: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl OnnxOptions {
             confidence: None,
             iou_max: None,
             class_agnostic: None,
+            placement: None,
             classes: Vec::new(),
         }
     }
@@ -64,6 +68,7 @@ pub struct OnnxDetector {
     session: Session,
     input: Tensor<f32>,
     contract: Contract,
+    format: InputFormat,
     reader: Reader,
     /// For pictures of the size that was shown last.
     resampler: Option<Resampler>,
@@ -110,6 +115,7 @@ impl OnnxDetector {
         };
         let own_confidence = fraction("confidence");
         let agnostic = || metadata("class_agnostic").is_some_and(|text| text.trim() == "true");
+        let own_placement = metadata("placement").and_then(|text| Placement::named(text.trim()));
         let rivalry = Rivalry {
             iou_max: options.iou_max.or_else(|| fraction("iou_max")).unwrap_or(IOU_MAX),
             class_agnostic: options.class_agnostic.unwrap_or_else(agnostic),
@@ -136,9 +142,12 @@ impl OnnxDetector {
         let contract = Contract::recognise(&inputs, &outputs).map_err(no_contract)?;
         let classes = names::resolve(contract.classes, &options.classes, class_names.as_deref())
             .map_err(|source| DetectError::Names { model: from.clone(), source })?;
+        let usual = contract.input_format();
+        let placement = options.placement.or(own_placement).unwrap_or(usual.placement);
         Ok(OnnxDetector {
             session,
             input,
+            format: InputFormat { placement, ..usual },
             reader: contract.reader(),
             contract,
             resampler: None,
@@ -153,6 +162,11 @@ impl OnnxDetector {
     /// The contract that the model keeps.
     pub fn contract(&self) -> &Contract {
         &self.contract
+    }
+
+    /// What the model is shown.
+    pub fn input_format(&self) -> InputFormat {
+        self.format
     }
 
     /// Only boxes that are surer than this are found.
@@ -178,7 +192,7 @@ impl OnnxDetector {
         let resampler = match self.resampler.take() {
             Some(resampler) if resampler.fits(size) => resampler,
             _ => {
-                let resampler = Resampler::new(size, self.contract.input_format());
+                let resampler = Resampler::new(size, self.format);
                 resampler.fill(tensor);
                 resampler
             }

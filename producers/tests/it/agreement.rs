@@ -9,21 +9,20 @@
 //! Ultralytics contract puts it in the centre, 52 pixels further down, and there the
 //! same network finds other boxes: the independent implementation too has not
 //! one of 60 pictures in common with the reference. So that contract is held against a
-//! reference of its own, made in the centre, and against the shared one with pictures
-//! for which the corner and the centre are the same place.
+//! reference of its own, made in the centre, and against the shared one with its
+//! pictures placed in the corner too.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use producers::decode::DecodeOptions;
+use producers::detect::Detector;
+use producers::detect::letterbox::Placement;
 use producers::detect::names::COCO;
-use producers::detect::onnx::OnnxDetector;
+use producers::detect::onnx::{OnnxDetector, OnnxOptions};
 use producers::detect::suppress::iou;
-use producers::detect::{DetectError, Detector};
 use producers::inspect::detect_input;
-use producers::pixels::Pixels;
 use producers::sample::Cadence;
-use schemas::frame::{Detection, Model};
 
 use crate::support::{input, load, shared, tiny_model};
 
@@ -113,42 +112,14 @@ fn an_ultralytics_model_finds_what_opencv_and_python_find_in_the_centre() {
 }
 
 #[test]
-fn both_contracts_find_the_same_where_corner_and_centre_are_one_place() {
+fn both_contracts_find_the_same_in_pictures_placed_alike() {
     let assets = ["models/yolox_nano_coco_v8.onnx", VIDEO, REFERENCE].map(shared);
     let [Some(model), Some(video), Some(reference)] = assets else { return };
-    agrees(&mut Squared(load(&model, 0.3)), &video, &reference);
+    let placement = Some(Placement::TopLeft);
+    let options =
+        OnnxOptions { placement, confidence: Some(0.3), ..OnnxOptions::new(model.as_path()) };
+    agrees(&mut OnnxDetector::load(&options).unwrap(), &video, &reference);
 }
 
 const VIDEO: &str = "videos/street_60s.mp4";
 const REFERENCE: &str = "videos/street_60s.yolox_nano.json";
-
-/// Shows pictures made square with the grey of a letterbox below them: then nothing is
-/// left for the letterbox to centre.
-struct Squared(OnnxDetector);
-
-impl Detector for Squared {
-    fn model(&self) -> &Model {
-        self.0.model()
-    }
-
-    fn detect(
-        &mut self,
-        picture: &Pixels<'_>,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), DetectError> {
-        let side = picture.width();
-        let stride = usize::try_from(side).unwrap() * 3;
-        let mut square = picture.rows().flatten().copied().collect::<Vec<u8>>();
-        square.resize(stride * usize::try_from(side).unwrap(), 114);
-        self.0.detect(&Pixels::new(side, side, stride, &square).unwrap(), found)?;
-        #[expect(clippy::as_conversions, reason = "sides of a small video")]
-        let taller = side as f32 / picture.height() as f32;
-        for detection in found.iter_mut() {
-            let bottom = ((detection.y + detection.h) * taller).min(1.0);
-            detection.y *= taller;
-            detection.h = bottom - detection.y;
-        }
-        found.retain(|detection| 0.0 < detection.h);
-        Ok(())
-    }
-}

@@ -9,6 +9,7 @@ use anyhow::Context;
 use producers::decode::{DecodeOptions, Decoder};
 use producers::detect::Detector;
 use producers::detect::contract::{Contract, Family};
+use producers::detect::letterbox::{Channels, InputFormat, Placement, Range};
 use producers::detect::onnx::OnnxDetector;
 use producers::detect::suppress::Rivalry;
 use producers::input::Input;
@@ -82,7 +83,7 @@ pub(super) fn run(args: &CheckModelArgs) -> anyhow::Result<Exit> {
             format!("{} (the beginning of its SHA-256, as frames carry it)", detector.model().hash),
         ),
         ("contract", contract_text(contract)),
-        ("input", format!("{}, {}", contract.input, input_text(contract))),
+        ("input", format!("{}, {}", contract.input, input_text(detector.input_format()))),
         ("classes", classes_text(&detector)),
         ("boxes", boxes_text(&detector)),
         ("metrics", metrics_text(&config, &detector)),
@@ -116,11 +117,20 @@ fn boxes_text(detector: &OnnxDetector) -> String {
     )
 }
 
-fn input_text(contract: &Contract) -> &'static str {
-    match contract.family {
-        Family::Yolox => "BGR 0 to 255, the picture in the top left corner, the rest grey",
-        Family::Ultralytics => "RGB 0 to 1, the picture in the centre, the rest grey",
-    }
+fn input_text(format: InputFormat) -> String {
+    let channels = match format.channels {
+        Channels::Rgb => "RGB",
+        Channels::Bgr => "BGR",
+    };
+    let range = match format.range {
+        Range::Unit => "0 to 1",
+        Range::Byte => "0 to 255",
+    };
+    let place = match format.placement {
+        Placement::TopLeft => "top left corner",
+        Placement::Centre => "centre",
+    };
+    format!("{channels} {range}, the picture in the {place}, the rest grey")
 }
 
 fn classes_text(detector: &OnnxDetector) -> String {
