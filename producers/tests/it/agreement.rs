@@ -23,6 +23,7 @@ use producers::detect::onnx::{OnnxDetector, OnnxOptions};
 use producers::detect::suppress::iou;
 use producers::inspect::detect_input;
 use producers::sample::Cadence;
+use schemas::frame::Detection;
 
 use crate::support::{input, load, shared, tiny_model};
 
