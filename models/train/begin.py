@@ -12,6 +12,7 @@ Other classes than the file's are learned from nothing; where animals are is not
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -43,6 +44,14 @@ def begin(detector: net.Detector, file: Path, pictures: Iterable[Tensor]) -> Non
                 if part.weight.shape == found[name].weight.shape:
                     part.weight.copy_(found[name].weight)
                     part.bias.copy_(found[name].bias)
+
+
+def digest(file: Path | None) -> str | None:
+    """SHA-256 of the model that a training begins with, if it begins with one."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file else None
+    except OSError as error:
+        raise DataError(f"cannot begin with {file}: {error}") from error
 
 
 def unfold(part: net.Convolution, known: nn.Module, mean: Tensor, variance: Tensor) -> None:

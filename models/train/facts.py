@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import platform
 import shlex
@@ -26,7 +25,7 @@ def facts(
     return {
         "command": shlex.join(["models/train/train.py", *sys.argv[1:]]),
         "seed": training.options.seed,
-        "from": digest(training.options.begin),
+        "from": training.fixed["from"],
         "train": described(training.data),
         "validation": described(training.val),
         "pictures_seen": progress.pictures,
@@ -46,11 +45,6 @@ def facts(
         "figures": figures,
         "history": training.history,
     }
-
-
-def digest(file: Path | None) -> str | None:
-    """SHA-256 of the model whose weights were the first ones."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file else None
 
 
 def described(data: Dataset) -> dict[str, object]:

@@ -82,6 +82,7 @@ def fixed(options: argparse.Namespace, data: Dataset) -> dict[str, object]:
         "shape": dataclasses.asdict(shape_of(options, data)),
         "data": data.digest,
         "seed": options.seed,
+        "from": begin.digest(options.begin),
         "batch": options.batch,
         "processes": options.processes,
     }
@@ -109,6 +110,8 @@ class Training:
 
     def __init__(self, group: Group, options: argparse.Namespace, data: Dataset, val: Dataset) -> None:
         self.group, self.options, self.data, self.val = group, options, data, val
+        # Now, because --out may take the place of the model that it begins with.
+        self.fixed = fixed(options, data)
         torch.manual_seed(options.seed)
         detector = net.Detector(shape_of(options, data))
         if options.begin and not options.resume:
@@ -138,7 +141,7 @@ class Training:
     def save(self) -> None:
         part = self.checkpoint.with_suffix(".pt.part")
         state = {
-            "fixed": fixed(self.options, self.data),
+            "fixed": self.fixed,
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
