@@ -6,7 +6,8 @@ the deviation that were found, and the scale and shift that undo both. Nothing e
 the net answers as the file does. Its filters are brought to the size that a new net's have, which
 the normalisation takes away again: how fast a filter turns depends on its size.
 
-Other classes than the file's are learned from nothing; where animals are is not.
+Other classes than the file's are learned from nothing; where animals are is not. A net with more residual
+blocks than the file's has them added at rest: it answers as the file does until they have learned.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def begin(detector: net.Detector, file: Path, pictures: Iterable[Tensor]) -> Non
     found = dict(known.named_modules())
     with torch.no_grad():
         for name, part in detector.named_modules():
-            if isinstance(part, net.Convolution):
+            if isinstance(part, net.Residual) and name not in found:
+                part.rest()
+            elif isinstance(part, net.Convolution) and name in found:
                 unfold(part, found[name].convolution, *statistics[name])
             elif isinstance(part, net.Pointwise) and part.bias is not None:
                 # Those of classes answer as many values as there are.
@@ -101,8 +104,7 @@ def folded_net(file: Path, wanted: net.Shape) -> net.Detector:
         raise DataError(
             f"cannot begin with {file}: wanted is a model that train.py wrote, with its facts in {about}: {error}"
         ) from error
-    free = {"height": wanted.height, "width": wanted.width, "classes": wanted.classes}
-    if dataclasses.replace(shape, **free) != wanted:
+    if not within(shape, wanted):
         raise DataError(f"cannot begin with {file}: its net is {shape}, wanted is {wanted}")
     known = folded(net.Detector(shape))
     fill(known, model, file)
@@ -110,14 +112,26 @@ def folded_net(file: Path, wanted: net.Shape) -> net.Detector:
 
 
 def shape_of(told: dict[str, object]) -> net.Shape:
+    # The first nets refined nothing, and their facts do not say so.
+    told = {"refined": 0} | told
     return net.Shape(**{name: tuple(v) if isinstance(v, list) else v for name, v in told.items()})
+
+
+def within(shape: net.Shape, wanted: net.Shape) -> bool:
+    """Whether a net of `shape` is a part of the one that is `wanted`."""
+    free = ("height", "width", "classes", "stem_blocks", "blocks", "refined")
+    same = dataclasses.replace(shape, **{name: getattr(wanted, name) for name in free}) == wanted
+    counts = [(shape.stem_blocks, wanted.stem_blocks), (shape.refined, wanted.refined)]
+    counts += zip(shape.blocks, wanted.blocks, strict=True)
+    return same and all(known <= more for known, more in counts)
 
 
 def fill(known: net.Detector, model: onnx.ModelProto, file: Path) -> None:
     """Copies the file's weights: its convolutions stand in the order in which the net computes them."""
     values = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "Cast" and node.input[0] in values:
+        # Widened halves; and of weights that are the same, all zero as a rule, the file keeps one.
+        if node.op_type in ("Cast", "Identity") and node.input[0] in values:
             values[node.output[0]] = values[node.input[0]]
     stored = [[values[name] for name in node.input[1:]] for node in model.graph.node if node.op_type == "Conv"]
     order: list[nn.Module] = []

@@ -154,3 +154,14 @@ fn a_trained_model_is_read_and_sees_what_its_training_saw() {
     });
     assert!(twins[0] == twins[1], "one seed gave two models");
 }
+
+#[test]
+fn a_larger_net_begins_with_what_a_smaller_one_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (script, trainer) = (root("tests/it/training/grown.py"), root("models/train"));
+    let Some(told) = python(&[&script, &trainer, dir.path().to_str().unwrap()]) else { return };
+    let told: Value = serde_json::from_str(&succeeded(told)).unwrap();
+    assert!(number(&told, "difference") < 1e-4, "{told}");
+    let refused = told["refused"].as_str().unwrap();
+    assert!(refused.contains("small.onnx") && refused.contains("stem_blocks=1"), "{told}");
+}
