@@ -1,10 +1,10 @@
 # A short menu over scripts/. `make demo` shows it running, `make test` proves it.
 
-.PHONY: help demo test chaos docker-test lint bench services setup clean-demo
+.PHONY: help demo test chaos docker-test lint bench services setup
 
 help:
 	@echo "make demo        install what is missing, build, film drawn herds at 60x and count them, print the page's address"
-	@echo "make test        install what is missing, build, run every test"
+	@echo "make test        install what is missing, build, run the tests"
 	@echo "make chaos       torment a site on real servers for MINUTES=10, check every window afterwards"
 	@echo "make docker-test bring docker/compose.yaml up, torment it, check every frame afterwards"
 	@echo "make lint        formatting, clippy and documentation, warnings denied"

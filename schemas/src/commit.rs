@@ -485,7 +485,8 @@ pub enum StoreError {
 
     #[error(
         "the tables were made with zone {} and metrics {}, now zone {} and metrics {} are \
-         configured: keep the old ones, or rebuild the tables from the log with `animov replay`",
+         configured: keep the old ones, or make new tables of what the log still holds (with \
+         SQLite by `animov replay --into FILE`, on a server in an empty database)",
         was.zone, metrics_text(was), now.zone, metrics_text(now)
     )]
     OtherShape { was: Box<Shape>, now: Box<Shape> },
