@@ -93,6 +93,7 @@ impl Comparison {
         let mut picture = label.picture.clone();
         picture.t_ms = picture.t_ms.or(seen.picture.t_ms);
         picture.captured_at = picture.captured_at.or(seen.picture.captured_at);
+        picture.video = picture.video.or_else(|| seen.picture.video.clone());
         picture.name = picture.name.or_else(|| seen.picture.name.clone());
         let mut compared = Compared {
             picture,

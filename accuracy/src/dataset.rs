@@ -75,7 +75,11 @@ impl Dataset {
             Form::Yolo => "labels",
             Form::Coco => "annotations",
         });
-        if fs::read_dir(&labels).is_ok_and(|mut entries| entries.next().is_some()) {
+        // The list of classes is no label: an export that saw no picture leaves it alone.
+        let is_label = |entry: io::Result<fs::DirEntry>| {
+            entry.map_or(true, |entry| entry.file_name() != "classes.txt")
+        };
+        if fs::read_dir(&labels).is_ok_and(|mut entries| entries.any(is_label)) {
             return Err(DatasetError::NotEmpty(labels));
         }
         for dir in [&labels, &folder.join("images")] {
@@ -142,7 +146,7 @@ impl Dataset {
     /// The folder cannot be written.
     pub fn finish(self) -> Result<(u64, u64), DatasetError> {
         let written = (self.pictures, self.boxes);
-        if self.form == Form::Coco {
+        if self.form == Form::Coco && 0 < self.pictures {
             let categories = self.classes.iter().enumerate();
             let categories = categories
                 .map(|(at, class)| Category { id: category(at), name: class.to_string() })
@@ -232,6 +236,17 @@ mod tests {
             assert!(dir.path().join("images/pen_t000002000.jpg").exists());
             let again = Dataset::create(dir.path(), form, &classes).unwrap_err();
             assert!(again.to_string().contains("holds labels already"));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_nothing_was_written_into_can_be_named_again() {
+        let classes = ["standing", "lying"].map(Arc::from);
+        for form in [Form::Yolo, Form::Coco] {
+            let dir = tempfile::tempdir().unwrap();
+            let nothing = Dataset::create(dir.path(), form, &classes).unwrap();
+            assert_eq!(nothing.finish().unwrap(), (0, 0));
+            _ = Dataset::create(dir.path(), form, &classes).unwrap();
         }
     }
 }

@@ -71,7 +71,11 @@ pub struct Reading {
     pub ignored_columns: Vec<String>,
     /// Counts: the source whose lines are wanted, where a line names one.
     pub source: Option<SourceId>,
-    /// Truth: an animal of which less is to be seen is neither expected nor false.
+    /// YOLO: whether the sixth number of a line is how much of the animal is visible; else it
+    /// is how sure somebody was, and passed over.
+    pub sixth_is_visible: bool,
+    /// Truth, and YOLO where it says so: an animal of which less is visible is neither expected
+    /// nor false.
     pub visible_min: f64,
 }
 

@@ -1,23 +1,26 @@
 //! Which label is about which picture.
 //!
-//! Pictures and labels are told by the time in their video, by event time, or by name: the
-//! first of the ways, in the order of the caller, that both sides know. Times agree if they
-//! are nearest to each other and not further apart than a tolerance; names must be equal. A
-//! picture has one label at most.
+//! Pictures and labels that have names go by these, if any of them are the same: pictures in
+//! a folder may be of several videos, whose times say nothing of each other. Else they go by
+//! the time in their video, by event time, or by name: the first that both sides know. Times
+//! agree if they are nearest to each other and not further apart than a tolerance; names must
+//! be equal. A picture has one label at most.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::picture::PictureId;
 
 /// What tells a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+enum By {
     Time,
     CapturedAt,
     Name,
 }
 
 impl By {
+    const ALL: [By; 3] = [By::Time, By::CapturedAt, By::Name];
+
     fn name(self) -> &'static str {
         match self {
             By::Time => "a time in the video",
@@ -69,29 +72,50 @@ pub enum PairingError {
         "two labels are about {picture}: {first} and {second}; if the labels are of several videos, choose one with --named PREFIX"
     )]
     Twice { picture: String, first: String, second: String },
+    #[error(
+        "{first} and {second} have the same time, so they are of two videos, and no label has the \
+         name of a picture: give pictures of one video, or labels with the pictures' names"
+    )]
+    SeveralVideos { first: String, second: String },
 }
 
-/// What every one of `pictures` is told by, of `ways`.
-fn known(pictures: &[&PictureId], ways: &[By]) -> Vec<By> {
+/// What every one of `pictures` is told by.
+fn known(pictures: &[&PictureId]) -> Vec<By> {
     let all = |by: &By| pictures.iter().all(|picture| by.is_known(picture));
-    ways.iter().copied().filter(all).collect()
+    By::ALL.into_iter().filter(all).collect()
 }
 
-/// Brings labels and pictures together, by the first of `ways` that both know.
+/// Whether a label and a picture have one name.
+fn namesakes(labels: &[&PictureId], pictures: &[&PictureId]) -> bool {
+    let named: HashSet<_> = pictures.iter().filter_map(|picture| picture.name.as_ref()).collect();
+    labels.iter().any(|label| label.name.as_ref().is_some_and(|name| named.contains(name)))
+}
+
+/// Two files with one time in a video.
+fn twins<'a>(pictures: &[&'a PictureId]) -> Option<(&'a PictureId, &'a PictureId)> {
+    let mut first = HashMap::new();
+    pictures.iter().filter(|picture| picture.name.is_some()).find_map(|picture| {
+        let before: &PictureId = first.insert(picture.t_ms?, *picture)?;
+        Some((before, *picture))
+    })
+}
+
+/// Brings labels and pictures together.
 ///
 /// # Errors
 ///
-/// They have nothing in common, two labels are about one picture, or two pictures have one
-/// name; `origin` says where a label is from.
+/// They have nothing in common, two labels are about one picture, or nothing tells two
+/// pictures apart; `origin` says where a label is from.
 pub fn pair(
     labels: &[&PictureId],
     pictures: &[&PictureId],
-    ways: &[By],
     tolerance_ms: i64,
     origin: impl Fn(usize) -> String,
 ) -> Result<Pairs, PairingError> {
-    let (of_labels, of_pictures) = (known(labels, ways), known(pictures, ways));
-    let Some(by) = of_labels.iter().copied().find(|by| of_pictures.contains(by)) else {
+    let (of_labels, of_pictures) = (known(labels), known(pictures));
+    let common = of_labels.iter().copied().filter(|by| of_pictures.contains(by));
+    let by_name_first = |by: &By| *by == By::Name && namesakes(labels, pictures);
+    let Some(by) = common.clone().find(by_name_first).or(common.clone().next()) else {
         let told = |known: &[By]| match known {
             [] => "nothing that all of them have".to_owned(),
             _ => known.iter().map(|by| by.name()).collect::<Vec<_>>().join(" and "),
@@ -106,6 +130,10 @@ pub fn pair(
             let (first, second) = (origin(before), origin(at));
             return Err(PairingError::Twice { picture: label.to_string(), first, second });
         }
+    }
+    if let (By::Time, Some((first, second))) = (by, twins(pictures)) {
+        let (first, second) = (first.to_string(), second.to_string());
+        return Err(PairingError::SeveralVideos { first, second });
     }
     let pairs = match by {
         By::Name => by_name(labels, pictures)?,
@@ -173,8 +201,7 @@ mod tests {
     fn paired(labels: &[PictureId], pictures: &[PictureId]) -> Result<Pairs, PairingError> {
         let (labels, pictures): (Vec<_>, Vec<_>) =
             (labels.iter().collect(), pictures.iter().collect());
-        let ways = [By::Time, By::CapturedAt, By::Name];
-        pair(&labels, &pictures, &ways, 5, |at| format!("label {at}"))
+        pair(&labels, &pictures, 5, |at| format!("label {at}"))
     }
 
     #[test]
@@ -218,16 +245,23 @@ mod tests {
                 |name: &&str| PictureId { name: Some((*name).into()), ..PictureId::of_video(0) };
             names.iter().map(named).collect()
         };
-        let by_name = |labels: &[&str], pictures: &[&str]| {
-            let (labels, pictures) = (of(labels), of(pictures));
-            let (labels, pictures): (Vec<_>, Vec<_>) =
-                (labels.iter().collect(), pictures.iter().collect());
-            pair(&labels, &pictures, &[By::Name, By::Time], 5, |at| format!("label {at}"))
-        };
+        let named = |labels: &[&str], pictures: &[&str]| paired(&of(labels), &of(pictures));
         let both = ["pen1_t000000000", "pen2_t000000000"];
-        assert_eq!(by_name(&both, &both).unwrap().pairs, [(0, 0), (1, 1)]);
-        let error = by_name(&["a"], &["a", "a"]).unwrap_err().to_string();
+        assert_eq!(named(&both, &both).unwrap().pairs, [(0, 0), (1, 1)]);
+        assert_eq!(named(&both[1..], &both).unwrap().pairs, [(0, 1)], "its own, not the first");
+        let error = named(&["a"], &["a", "a"]).unwrap_err().to_string();
         assert!(error.starts_with("two pictures are called a,"), "{error}");
+        let error = named(&["3fa9b2c1-pen1_t000000000"], &both).unwrap_err().to_string();
+        assert!(error.starts_with("pen1_t000000000 and pen2_t000000000 have the same"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_a_tool_has_changed_goes_by_its_time() {
+        let of =
+            |name: &str, t_ms| PictureId { name: Some(name.into()), ..PictureId::of_video(t_ms) };
+        let labels = [of("3fa9b2c1-pen1_t000010000", 10_000)];
+        let pictures = [of("pen1_t000000000", 0), of("pen1_t000010000", 10_000)];
+        assert_eq!(paired(&labels, &pictures).unwrap().pairs, [(0, 1)]);
     }
 
     proptest! {

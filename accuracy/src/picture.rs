@@ -12,6 +12,9 @@ pub struct PictureId {
     pub t_ms: Option<i64>,
     /// Event time.
     pub captured_at: Option<UnixMillis>,
+    /// Its video, where the file's name begins with that: pictures of several videos may have
+    /// the same times.
+    pub video: Option<Arc<str>>,
     /// The file's name without folder and ending.
     pub name: Option<Arc<str>>,
 }

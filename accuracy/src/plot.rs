@@ -16,7 +16,8 @@ use crate::agreement::BlandAltman;
 use crate::comparison::Comparison;
 use crate::figures::{Boxes, Figures};
 use crate::number::count;
-use crate::series::{self, Level, Means, Series};
+use crate::picture::PictureId;
+use crate::series::{self, Level, Means, Series, share_times};
 
 /// Why a picture could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -112,13 +113,15 @@ fn ink(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }
 
-/// The times of pictures, in minutes after the first; their places where there are none.
-fn minutes(comparison: &Comparison, level: Level) -> (Vec<f64>, &'static str) {
-    let clocks: Option<Vec<i64>> =
-        comparison.pictures.iter().map(|picture| picture.picture.clock_ms()).collect();
-    let Some(clocks) = clocks else {
-        let places = 0..u32::try_from(comparison.pictures.len()).unwrap_or(u32::MAX);
-        return (places.map(f64::from).collect(), "picture");
+/// The times of `count` moments, in minutes after the first; their places where pictures have
+/// none, or those of several videos.
+fn minutes(comparison: &Comparison, level: Level, count: usize) -> (Vec<f64>, &'static str) {
+    let pictures = comparison.pictures.iter().map(|compared| &compared.picture);
+    let several = share_times(pictures.clone());
+    let clocks: Option<Vec<i64>> = pictures.map(PictureId::clock_ms).collect();
+    let Some(clocks) = clocks.filter(|_| !several) else {
+        let places = 0..u32::try_from(count).unwrap_or(u32::MAX);
+        return (places.map(f64::from).collect(), level.name());
     };
     let first = clocks.iter().min().copied().unwrap_or(0);
     let minute = |ms: i64| {
@@ -147,7 +150,7 @@ fn counts(area: &Area<'_>, series: &Series, comparison: &Comparison) -> Result<(
     let means = Means::at(level, series, comparison)
         .or_else(|| Means::at(Level::Frame, series, comparison));
     let Some(means) = means else { return Ok(()) };
-    let (times, along) = minutes(comparison, level);
+    let (times, along) = minutes(comparison, level, means.truth.len());
     // Room for the names of the lines above them.
     let highest = top(means.truth.iter().chain(&means.detected).copied()) * 1.3;
     let last = times.iter().copied().fold(0.0, f64::max).max(1e-3);

@@ -1,6 +1,6 @@
 //! How many animals there were, and how many were detected, moment by moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::bootstrap::Block;
 use crate::comparison::Comparison;
 use crate::number::{count, quotient};
+use crate::picture::PictureId;
 
 /// What all classes together are called.
 pub const TOTAL: &str = "total";
@@ -70,14 +71,25 @@ pub fn all(comparison: &Comparison) -> Vec<Series> {
     series
 }
 
+/// Whether two of `pictures` have one time, so that they are of several videos, whose names
+/// tell their minutes apart.
+pub fn share_times<'a>(pictures: impl IntoIterator<Item = &'a PictureId>) -> bool {
+    let mut times = BTreeSet::new();
+    pictures.into_iter().filter_map(PictureId::clock_ms).any(|time| !times.insert(time))
+}
+
 /// The pictures of each span of time of this length, as places; `None` if one has no time.
 ///
 /// Spans begin at whole multiples of their length since 1970 UTC, or since the first
-/// picture where no event time is known.
+/// picture where no event time is known. Pictures of several videos are in spans of their
+/// own: the same minute of two pens is two minutes.
 pub(crate) fn spans(comparison: &Comparison, millis: i64) -> Option<Vec<Vec<usize>>> {
-    let mut spans = BTreeMap::<i64, Vec<usize>>::new();
-    for (at, picture) in comparison.pictures.iter().enumerate() {
-        spans.entry(picture.picture.clock_ms()?.div_euclid(millis)).or_default().push(at);
+    let several = share_times(comparison.pictures.iter().map(|compared| &compared.picture));
+    let mut spans = BTreeMap::<_, Vec<usize>>::new();
+    for (at, compared) in comparison.pictures.iter().enumerate() {
+        let video = compared.picture.video.clone().filter(|_| several);
+        let span = compared.picture.clock_ms()?.div_euclid(millis);
+        spans.entry((video, span)).or_default().push(at);
     }
     Some(spans.into_values().collect())
 }
@@ -110,5 +122,47 @@ impl Means {
             means.detected.extend(mean(detected));
         }
         Some(means)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::Compared;
+
+    fn compared(video: &str, t_ms: i64, detected: u32) -> Compared {
+        Compared {
+            picture: PictureId { video: Some(video.into()), ..PictureId::of_video(t_ms) },
+            truth: vec![5],
+            detected: vec![detected],
+            outcomes: Vec::new(),
+            left_out: 0,
+            animals: 5,
+            night: None,
+            occluded: None,
+        }
+    }
+
+    fn of(pictures: Vec<Compared>) -> Comparison {
+        let classes = vec!["lying".into()];
+        Comparison { classes, pictures, unlabelled: BTreeMap::new(), no_boxes: None }
+    }
+
+    #[test]
+    fn the_same_minute_of_two_videos_is_two_minutes() {
+        // One pen has two animals too many, the other two too few: no minute is right.
+        let pens = [("pen1", 7), ("pen2", 3)];
+        let pictures = [0, 30_000, 60_000].map(|t| pens.map(|(pen, n)| compared(pen, t, n)));
+        let comparison = of(pictures.into_iter().flatten().collect());
+        assert_eq!(spans(&comparison, 60_000).unwrap(), [vec![0, 2], vec![4], vec![1, 3], vec![5]]);
+        let means = Means::at(Level::Minute, &all(&comparison)[0], &comparison).unwrap();
+        assert_eq!(means.detected, [7.0, 7.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    fn what_a_tool_puts_before_each_name_makes_no_video() {
+        let pictures = [("a-pen", 0), ("b-pen", 30_000), ("c-pen", 60_000)];
+        let comparison = of(pictures.map(|(video, t)| compared(video, t, 5)).into());
+        assert_eq!(spans(&comparison, 60_000).unwrap(), [vec![0, 1], vec![2]]);
     }
 }

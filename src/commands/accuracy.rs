@@ -16,7 +16,7 @@ use accuracy::bootstrap::{Block, Plan};
 use accuracy::comparison::{Comparison, Found, Seen};
 use accuracy::figures::Figures;
 use accuracy::labels::{Form, Labels};
-use accuracy::pairing::{By, Pairs, pair};
+use accuracy::pairing::{Pairs, pair};
 use accuracy::posture::Postures;
 use accuracy::report::{Frames, Report, Setting};
 use anyhow::{Context, bail};
@@ -162,6 +162,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "fps")]
     first: u64,
 
+    /// What the sixth number of a line of YOLO's labels is
+    #[arg(long, value_enum, default_value_t = Sixth::Confidence)]
+    sixth: Sixth,
+
     /// Do not ask for animals of which less is visible, where labels say so
     #[arg(long, value_name = "FRACTION", default_value_t = 0.25, value_parser = fraction::<f64>)]
     visible_min: f64,
@@ -215,6 +219,14 @@ impl From<LabelsForm> for Form {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sixth {
+    /// How sure somebody was; passed over
+    Confidence,
+    /// How much of the animal is visible, as `animov simulate pictures` writes it
+    Visible,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DrawnBlock {
     Minute,
     Hour,
@@ -230,15 +242,6 @@ const RECORDED: Duration = Duration::from_millis(500);
 impl Args {
     fn tolerance_ms(&self) -> i64 {
         millis(self.tolerance.unwrap_or(if self.frames { RECORDED } else { EXACT }))
-    }
-
-    /// By what labels and pictures know each other, the first that all have: pictures in a
-    /// folder may be of several videos, whose times say nothing of each other.
-    fn ways(&self) -> &'static [By] {
-        match self.images {
-            Some(_) => &[By::Name, By::Time, By::CapturedAt],
-            None => &[By::Time, By::CapturedAt, By::Name],
-        }
     }
 
     fn plan(&self) -> Plan {
@@ -318,7 +321,8 @@ fn report(
         model: looked.model.clone(),
         confidence: looked.confidence,
         iou_min: args.iou,
-        visible_min: (labels.form == Form::Truth).then_some(args.visible_min),
+        visible_min: (labels.form == Form::Truth || args.sixth == Sixth::Visible)
+            .then_some(args.visible_min),
         lying: postures.lying,
         standing: postures.standing,
         bootstrap: plan,
@@ -333,7 +337,7 @@ fn pairs(args: &Args, labels: &Labels, seen: &[Seen]) -> anyhow::Result<Pairs> {
     let origin = |at: usize| labels.pictures[at].origin.clone();
     let pairs = match seen {
         [] => Pairs { labels_alone: of_labels.len(), ..Pairs::default() },
-        _ => pair(&of_labels, &of_seen, args.ways(), args.tolerance_ms(), origin)?,
+        _ => pair(&of_labels, &of_seen, args.tolerance_ms(), origin)?,
     };
     if pairs.pairs.is_empty() {
         let first = of_labels.first().map(ToString::to_string).unwrap_or_default();

@@ -24,18 +24,24 @@ impl Naming {
         // Labels made elsewhere may have paths of another system.
         let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
         let stem = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
-        let t_ms = time_in(&stem).or_else(|| self.time_of_number(&stem));
-        PictureId { t_ms, captured_at: None, name: Some(stem.as_ref().into()) }
+        let time = time_in(&stem).or_else(|| self.time_of_number(&stem));
+        PictureId {
+            t_ms: time.map(|(_, t_ms)| t_ms),
+            captured_at: None,
+            video: time.and_then(|(at, _)| Some(stem.get(..at)?.into())),
+            name: Some(stem.as_ref().into()),
+        }
     }
 
-    fn time_of_number(&self, stem: &str) -> Option<i64> {
+    /// As [`time_in`], of a picture's number.
+    fn time_of_number(&self, stem: &str) -> Option<(usize, i64)> {
         let fps = self.fps.filter(|fps| 0.0 < *fps)?;
         let before = stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let number: u64 = stem.get(before..)?.parse().ok()?;
         let after_first = u32::try_from(number.checked_sub(self.first)?).ok()?;
         let millis = (f64::from(after_first) * 1000.0 / fps).round();
         // The shortest way from a whole f64 to an integer that needs no cast.
-        format!("{millis:.0}").parse().ok()
+        Some((before, format!("{millis:.0}").parse().ok()?))
     }
 }
 
@@ -45,14 +51,14 @@ pub fn name_of(stem: &str, t_ms: u64) -> String {
     format!("{stem}_t{t_ms:09}")
 }
 
-/// The milliseconds after the last `_t` that is followed by nothing but them.
-fn time_in(stem: &str) -> Option<i64> {
+/// Where the last `_t` begins that is followed by nothing but milliseconds, and these.
+fn time_in(stem: &str) -> Option<(usize, i64)> {
     stem.rmatch_indices("_t").find_map(|(at, mark)| {
         let behind = stem.get(at + mark.len()..)?;
         let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
         let (number, rest) = behind.split_at_checked(digits)?;
         let ends = rest.is_empty() || rest.starts_with(['.', '-', '_']);
-        if ends { number.parse().ok() } else { None }
+        if ends { Some((at, number.parse().ok()?)) } else { None }
     })
 }
 
@@ -69,8 +75,8 @@ mod tests {
         assert_eq!(of("pen_total.txt"), None);
         assert_eq!(of("pen_12.txt"), None);
         assert_eq!(of("pen_t.txt"), None);
-        let named = Naming::default().picture("a/b/IMG_0012.jpeg").name;
-        assert_eq!(named.as_deref(), Some("IMG_0012"));
+        let named = Naming::default().picture("a/b/IMG_0012.jpeg");
+        assert_eq!((named.name.as_deref(), named.video), (Some("IMG_0012"), None));
     }
 
     #[test]
@@ -82,6 +88,8 @@ mod tests {
         assert_eq!(of("frame_000000.txt"), None);
         assert_eq!(of("frame.txt"), None);
         assert_eq!(of("pen_t500.txt"), Some(500));
+        assert_eq!(naming.picture("pen_t500.txt").video.as_deref(), Some("pen"));
+        assert_eq!(naming.picture("frame_000051.txt").video.as_deref(), Some("frame_"));
     }
 
     #[test]

@@ -109,7 +109,11 @@ fn label(line: Line, origin: String, visible_min: f64) -> Result<Label, String> 
         boxes.push(TrueBox { class, area, role });
     }
     Ok(Label {
-        picture: PictureId { t_ms, captured_at: captured_at.map(UnixMillis::new), name: None },
+        picture: PictureId {
+            t_ms,
+            captured_at: captured_at.map(UnixMillis::new),
+            ..PictureId::default()
+        },
         origin,
         truth: Truth::Boxes(boxes),
         night,

@@ -1,5 +1,6 @@
 //! YOLO's text files: one a picture, one line a box: `class cx cy w h`, the centre and the
-//! size as fractions of the picture. A sixth number, a confidence, is passed over.
+//! size as fractions of the picture. A sixth number is a confidence and passed over, or the
+//! share of the animal that is visible.
 //!
 //! Their folder may be given, or the one that holds it as `labels`. An empty file says that
 //! the picture shows no animal. A picture without a file is not labelled.
@@ -51,7 +52,7 @@ pub fn read(folder: &Path, reading: &Reading) -> Result<Labels, LabelError> {
     let mut pictures = Vec::new();
     for path in label_files(labels_in)? {
         let picture = reading.naming.picture(&path.to_string_lossy());
-        let truth = Truth::Boxes(boxes(&path, &classes)?);
+        let truth = Truth::Boxes(boxes(&path, &classes, reading)?);
         let origin = path.display().to_string();
         pictures.push(Label { picture, origin, truth, night: None, occluded: None });
     }
@@ -97,13 +98,13 @@ fn label_files(folder: &Path) -> Result<Vec<PathBuf>, LabelError> {
     Ok(found)
 }
 
-fn boxes(path: &Path, classes: &[Arc<str>]) -> Result<Vec<TrueBox>, LabelError> {
+fn boxes(path: &Path, classes: &[Arc<str>], reading: &Reading) -> Result<Vec<TrueBox>, LabelError> {
     let text = text_of(path)?;
     let mut boxes = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         if !line.trim().is_empty() {
             let wrong = |what| LabelError::Line { path: path.to_owned(), line: number, what };
-            boxes.push(true_box(line, classes).map_err(wrong)?);
+            boxes.push(true_box(line, classes, reading).map_err(wrong)?);
         }
     }
     Ok(boxes)
@@ -120,7 +121,7 @@ fn text_of(path: &Path) -> Result<String, LabelError> {
     fs::read_to_string(path).map_err(unread)
 }
 
-fn true_box(line: &str, classes: &[Arc<str>]) -> Result<TrueBox, String> {
+fn true_box(line: &str, classes: &[Arc<str>], reading: &Reading) -> Result<TrueBox, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [class, numbers @ ..] = words.as_slice() else { return Err("no box".to_owned()) };
     if !matches!(numbers.len(), 4 | 5) {
@@ -136,15 +137,22 @@ fn true_box(line: &str, classes: &[Arc<str>]) -> Result<TrueBox, String> {
         let (known, names) = (classes.len(), classes.join(", "));
         format!("class {index}, but there are {known}, from 0 ({names}); name them with --classes")
     })?;
-    let mut sides = [0.0; 4];
-    for (side, word) in sides.iter_mut().zip(numbers) {
-        *side = word.parse().map_err(|_| format!("{word:?} is no number"))?;
+    let mut values = [0.0, 0.0, 0.0, 0.0, 1.0];
+    for (value, word) in values.iter_mut().zip(numbers) {
+        *value = word.parse().map_err(|_| format!("{word:?} is no number"))?;
     }
-    let [cx, cy, w, h] = sides;
+    let [cx, cy, w, h, sixth] = values;
     let area = Area::inside([cx - w / 2.0, cy - h / 2.0, w, h]).ok_or_else(|| {
         format!("[{cx}, {cy}, {w}, {h}] is no box inside the picture (centre and size, 0 to 1)")
     })?;
-    Ok(TrueBox { class: Arc::clone(class), area, role: Role::Expected })
+    let role = match reading.sixth_is_visible {
+        true if !(0.0..=1.0).contains(&sixth) => {
+            return Err(format!("visible {sixth} is not from 0 to 1"));
+        }
+        true if sixth < reading.visible_min => Role::Hidden,
+        _ => Role::Expected,
+    };
+    Ok(TrueBox { class: Arc::clone(class), area, role })
 }
 
 /// `area` of class number `class`, as a line says it.
@@ -210,6 +218,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sixth_number_may_be_what_is_visible() {
+        let dir =
+            folder(&[("a.txt", "0 0.5 0.5 0.2 0.4 0.1\n1 0.5 0.5 0.2 0.4 0.3\n1 0.5 0.5 0.2 0.4")]);
+        let roles = |sixth_is_visible| {
+            let reading = Reading { sixth_is_visible, visible_min: 0.25, ..Reading::default() };
+            let labels = read(dir.path(), &reading).unwrap();
+            let Truth::Boxes(boxes) = &labels.pictures[0].truth else { panic!("no boxes") };
+            boxes.iter().map(|one| one.role).collect::<Vec<_>>()
+        };
+        assert_eq!(roles(false), [Role::Expected; 3]);
+        assert_eq!(roles(true), [Role::Hidden, Role::Expected, Role::Expected]);
+        let dir = folder(&[("a.txt", "0 0.5 0.5 0.2 0.4 87")]);
+        let reading = Reading { sixth_is_visible: true, ..Reading::default() };
+        let error = read(dir.path(), &reading).unwrap_err().to_string();
+        assert!(error.ends_with("line 1: visible 87 is not from 0 to 1"), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let told = |text: &str| {
             let dir = folder(&[("a.txt", text)]);
@@ -247,14 +273,15 @@ mod tests {
         fn a_written_line_is_the_box(x in 0.0..0.5, y in 0.0..0.5, w in 0.01..0.5, h in 0.01..0.5) {
             let area = Area { x, y, w, h };
             let classes = USUAL_CLASSES.map(Arc::from);
-            let read = true_box(&line(1, &area), &classes).unwrap();
+            let read = true_box(&line(1, &area), &classes, &Reading::default()).unwrap();
             prop_assert_eq!(&*read.class, "lying");
             prop_assert!(0.999 < read.area.iou(&area));
         }
 
         #[test]
         fn no_line_does_harm(line in "\\PC{0,60}") {
-            _ = true_box(&line, &USUAL_CLASSES.map(Arc::from));
+            let reading = Reading { sixth_is_visible: true, ..Reading::default() };
+            _ = true_box(&line, &USUAL_CLASSES.map(Arc::from), &reading);
         }
     }
 }

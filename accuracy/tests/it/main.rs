@@ -14,7 +14,7 @@ use accuracy::bootstrap::{Block, Plan};
 use accuracy::comparison::{Comparison, Found, Seen};
 use accuracy::figures::Figures;
 use accuracy::labels::{Labels, Truth};
-use accuracy::pairing::{By, pair};
+use accuracy::pairing::pair;
 use accuracy::posture::Postures;
 use accuracy::report::{Frames, Report, Setting};
 use accuracy::{plot, tables};
@@ -24,10 +24,7 @@ use serde_json::Value;
 fn compared(labels: &Labels, seen: &[Seen], plan: Plan) -> (Comparison, Report) {
     let ids: Vec<_> = labels.pictures.iter().map(|label| &label.picture).collect();
     let pictures: Vec<_> = seen.iter().map(|seen| &seen.picture).collect();
-    let pairs = pair(&ids, &pictures, &[By::Time, By::CapturedAt, By::Name], 0, |at| {
-        labels.pictures[at].origin.clone()
-    })
-    .unwrap();
+    let pairs = pair(&ids, &pictures, 0, |at| labels.pictures[at].origin.clone()).unwrap();
     let comparison = Comparison::new(labels, seen, &pairs.pairs, labels.classes.clone(), 0.5);
     let postures = Postures { lying: vec!["lying".into()], standing: vec!["standing".into()] };
     let figures = Figures::of(&comparison, &postures, &plan);

@@ -1,5 +1,6 @@
 //! What `animov detect` printed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -56,6 +57,16 @@ pub(super) fn read(path: &Path, args: &Args) -> anyhow::Result<Looked> {
         bail!("{shown} holds no line{}", args.input.as_ref().map_or("", |_| " of this --input"));
     };
     let several = lines.iter().any(|line| line.input != first.input);
+    if several {
+        let mut inputs = BTreeSet::new();
+        if let Some(twice) = lines.iter().find(|line| !inputs.insert(&line.input)) {
+            let input = twice.input.as_deref().unwrap_or_default();
+            bail!(
+                "{shown} holds several pictures of {input}, and other inputs: choose one of them, \
+                 for example with --input {input}"
+            );
+        }
+    }
     let naming = Naming { fps: args.fps, first: args.first };
     let seen = |line: Line| {
         let picture = match (&line.input, several) {

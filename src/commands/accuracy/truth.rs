@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accuracy::labels::{Label, Labels, Naming, Reading};
+use accuracy::series::share_times;
 use anyhow::bail;
 use producers::sample::Sampler;
 
-use super::{Args, form_of};
+use super::{Args, Sixth, form_of};
 
 /// The labels that `args` mean.
 ///
@@ -31,6 +32,7 @@ pub(super) fn labels(args: &Args) -> anyhow::Result<Labels> {
         ignored_columns: args.ignore.clone(),
         source: args.source,
         visible_min: args.visible_min,
+        sixth_is_visible: args.sixth == Sixth::Visible,
     };
     let mut labels = Labels::read(path, form_of(args, path)?, &reading)?;
     let renamed: BTreeMap<Arc<str>, Arc<str>> =
@@ -57,16 +59,18 @@ fn is_wanted(label: &Label, args: &Args) -> bool {
     named && from && to
 }
 
-/// Leaves one label in so long a time, if asked to.
+/// Leaves one label in so long a time, of each video, if asked to.
 fn thin(labels: &mut Labels, args: &Args) {
     let Some(every) = args.every else { return };
-    let mut sampler = Sampler::new(every);
+    let several = share_times(labels.pictures.iter().map(|label| &label.picture));
     labels.pictures.sort_by_key(|label| label.picture.clock_ms());
-    let first = labels.pictures.first().and_then(|label| label.picture.clock_ms()).unwrap_or(0);
+    let mut samplers = BTreeMap::new();
     labels.pictures.retain(|label| {
         // Without a time nothing tells how far apart they are.
         label.picture.clock_ms().is_none_or(|at| {
-            let after = u64::try_from(at.saturating_sub(first)).unwrap_or(0);
+            let video = label.picture.video.clone().filter(|_| several);
+            let (first, sampler) = samplers.entry(video).or_insert((at, Sampler::new(every)));
+            let after = u64::try_from(at.saturating_sub(*first)).unwrap_or(0);
             sampler.takes(Duration::from_millis(after))
         })
     });

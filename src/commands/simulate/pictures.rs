@@ -23,7 +23,8 @@ use crate::signals;
 /// Photographs many rendered pens, to train a detector on.
 ///
 /// Writes DIR/images/*.jpg and DIR/labels/*.txt as YOLO training sets have them;
-/// each label has a sixth number, how much of the animal is visible. Each scene is
+/// each label has a sixth number, how much of the animal is visible (`animov
+/// accuracy --sixth visible`). Each scene is
 /// another pen, camera, light, size of picture and herd of 1 to 30, shown at
 /// moments spread over a day; its pictures are filmed and decoded again, so that
 /// they have what cameras' compression leaves of them.
