@@ -23,7 +23,8 @@ use schemas::source::SourceId;
 use schemas::window::Calendar;
 use serde::{Deserialize, Deserializer};
 use sinks::config::{
-    DatabaseConfig, KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, StateConfig,
+    DatabaseConfig, KafkaSecrets, LogConfig, LogKind, SnapshotsConfig, SnapshotsKind, StateConfig,
+    StateKind,
 };
 
 pub(crate) use error::ConfigError;
@@ -55,8 +56,8 @@ pub(crate) struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SiteConfig {
-    /// IANA zone of the civil days. The tables keep it: to change it, they are
-    /// made anew with `animov replay`.
+    /// IANA zone of the civil days. The tables keep it: to change it, new ones are
+    /// made of what the log still holds.
     #[serde(deserialize_with = "zone")]
     pub(crate) zone: String,
 
@@ -185,6 +186,14 @@ impl Config {
         self.publish.spool.dir = dir.join("spool");
         self.state.path = dir.join("state.sqlite");
         self.snapshots.path = dir.join("snapshots.sqlite");
+    }
+
+    /// Has them in `dir`, and on no server.
+    pub(crate) fn embed_in(&mut self, dir: &Path) {
+        self.move_to(dir);
+        self.log.kind = LogKind::Segments;
+        self.state.kind = StateKind::Sqlite;
+        self.snapshots.kind = SnapshotsKind::Sqlite;
     }
 
     /// What produces frames.

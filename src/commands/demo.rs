@@ -5,10 +5,11 @@ mod table;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use producers::config::DetectorConfig;
 use schemas::source::SourceId;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock, UnixMillis};
@@ -52,13 +53,14 @@ pub(crate) struct Args {
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     lasting: Option<Duration>,
 
-    /// Keep the data in this folder [default: a new one in the system's folder
-    /// for temporary files, removed at the end]
+    /// Keep the data in this folder, which holds none yet [default: a new one in
+    /// the system's folder for temporary files, removed at the end]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
-    /// Take zone, metrics, pipeline and API from this configuration; its cameras
-    /// and herds stay out [default: the defaults of every option]
+    /// Take zone, metrics, pipeline and API from this configuration; its cameras,
+    /// herds, model, pages of prices and servers stay out [default: the defaults of
+    /// every option]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -80,7 +82,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signal()?;
     let (dir, own) = match &args.state {
-        Some(dir) => (dir.clone(), None),
+        Some(dir) => {
+            refuse_data(dir)?;
+            (dir.clone(), None)
+        }
         None => {
             let dir = std::env::temp_dir().join(format!("animov-demo-{}", uuid::Uuid::new_v4()));
             (dir.clone(), Some(dir))
@@ -93,6 +98,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     shown?;
     Ok(Exit::Ok)
+}
+
+/// Drawn animals never come among counted ones, nor a herd's among another one's.
+fn refuse_data(dir: &Path) -> anyhow::Result<()> {
+    if ["log", "state.sqlite"].iter().any(|name| dir.join(name).exists()) {
+        let dir = dir.display();
+        bail!(
+            "{dir} holds data already, and the demo's herds would be counted among it: name another \
+             folder; `animov run --state {dir}` shows what this one holds"
+        );
+    }
+    Ok(())
 }
 
 fn show(args: &Args, dir: PathBuf, stop: &Stop) -> anyhow::Result<()> {
@@ -155,7 +172,11 @@ fn config(args: &Args, dir: PathBuf, sources: &[SourceId], plan: Plan) -> anyhow
         Some(file) => Place { config: Some(file.clone()), state: None }.read()?,
         None => (Config::default(), PathBuf::from("the demo")),
     };
-    config.move_to(&dir);
+    config.embed_in(&dir);
+    config.prices.page.clear();
+    // The built-in model: the site's own has not learned what drawn goats look like.
+    let runtime = config.detector.runtime.take();
+    config.detector = DetectorConfig { runtime, ..DetectorConfig::default() };
     if let Some(bind) = args.bind {
         config.api.bind = bind;
     }

@@ -40,7 +40,24 @@ fn the_demo_shows_windows_and_ends_when_told() {
     let dir = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = dir.path().join("animov.toml");
-    std::fs::write(&config, format!("[api]\nbind = \"127.0.0.1:{port}\"\n")).unwrap();
+    // A site's own servers and model are not the demo's: none of these is there.
+    let site = r#"
+        [detector]
+        model = "none.onnx"
+        [log]
+        kind = "kafka"
+        [log.kafka]
+        brokers = ["127.0.0.1:9"]
+        [state]
+        kind = "mysql"
+        [state.mysql]
+        url = "mysql://nobody@127.0.0.1:9/animov"
+        [snapshots]
+        kind = "mongo"
+        [snapshots.mongo]
+        url = "mongodb://nobody@127.0.0.1:9"
+    "#;
+    std::fs::write(&config, format!("[api]\nbind = \"127.0.0.1:{port}\"\n{site}")).unwrap();
     let mut demo = Command::new(ANIMOV)
         .args(["demo", "--for", "20s", "--config", config.to_str().unwrap(), "--state"])
         .arg(dir.path().join("state"))
@@ -58,6 +75,9 @@ fn the_demo_shows_windows_and_ends_when_told() {
     let state = dir.path().join("state");
     let told = crate::support::animov(&["audit", "--state", state.to_str().unwrap()]);
     println!("{}", succeeded(told));
+    let again = crate::support::animov(&["demo", "--state", state.to_str().unwrap()]);
+    let told = failed(&again);
+    assert!(told.contains("holds data already"), "{told}");
 }
 
 #[test]
