@@ -54,7 +54,7 @@ def filmed(animov: Path, out: Path, seed: int, animals: int, every: str) -> Path
 
 def measured(animov: Path, film: Path, report: Path, model: list[str]) -> Path:
     """The report of one pen's day."""
-    if not (report / "report.json").is_file():
+    if not all((report / name).is_file() for name in ("report.json", "frames.csv")):
         run(animov, "accuracy", "--video", film / "pen1.mp4", "--labels", film / "pen1.truth.ndjson",
             "--out", report, *(("--model", *model) if model else ()))
     return report

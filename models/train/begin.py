@@ -6,7 +6,7 @@ the deviation that were found, and the scale and shift that undo both. Nothing e
 the net answers as the file does. Its filters are brought to the size that a new net's have, which
 the normalisation takes away again: how fast a filter turns depends on its size.
 
-Other classes than the file's are learned from nothing; where animals are is not. A net with more residual
+Classes that the file does not name are learned from nothing; where animals are is not. A net with more residual
 blocks than the file's has them added at rest: it answers as the file does until they have learned.
 """
 
@@ -25,15 +25,18 @@ from torch import Tensor, nn
 
 import net
 from data import DataError
-from export import folded
+from export import classes_of, folded
 
 #: A filter of a new net has about this norm: uniform within 1/sqrt(inputs) of 0.
 FILTER_NORM = 1.0 / math.sqrt(3.0)
 
 
-def begin(detector: net.Detector, file: Path, pictures: Iterable[Tensor]) -> None:
-    """Gives `detector` the weights of the model in `file`, as it answers to `pictures` (inputs `[B, 3, H, W]`)."""
-    known = folded_net(file, detector.shape)
+def begin(detector: net.Detector, file: Path, classes: list[str], pictures: Iterable[Tensor]) -> None:
+    """Gives `detector`, which is to tell `classes`, the weights of the model in `file`, as it answers to
+    `pictures` (inputs `[B, 3, H, W]`)."""
+    known, names = folded_net(file, detector.shape)
+    # By name: the same number may be another class.
+    same = [(to, names.index(name)) for to, name in enumerate(classes) if name in names]
     statistics = measured(known, pictures)
     found = dict(known.named_modules())
     with torch.no_grad():
@@ -42,11 +45,12 @@ def begin(detector: net.Detector, file: Path, pictures: Iterable[Tensor]) -> Non
                 part.rest()
             elif isinstance(part, net.Convolution) and name in found:
                 unfold(part, found[name].convolution, *statistics[name])
-            elif isinstance(part, net.Pointwise) and part.bias is not None:
-                # Those of classes answer as many values as there are.
-                if part.weight.shape == found[name].weight.shape:
-                    part.weight.copy_(found[name].weight)
-                    part.bias.copy_(found[name].bias)
+            elif isinstance(part, net.Head):
+                for to, at in same:
+                    part.postured.weight[to] = found[name].postured.weight[at]
+                    part.postured.bias[to] = found[name].postured.bias[at]
+                part.placed.weight.copy_(found[name].placed.weight)
+                part.placed.bias.copy_(found[name].placed.bias)
 
 
 def digest(file: Path | None) -> str | None:
@@ -94,13 +98,14 @@ def measured(known: net.Detector, pictures: Iterable[Tensor]) -> dict[str, tuple
     }
 
 
-def folded_net(file: Path, wanted: net.Shape) -> net.Detector:
-    """The net in `file`, whose shape the facts beside it tell, as it was exported."""
+def folded_net(file: Path, wanted: net.Shape) -> tuple[net.Detector, list[str]]:
+    """The net in `file`, whose shape the facts beside it tell, as it was exported, and its classes."""
     about = file.with_suffix(".json")
     try:
         shape = shape_of(json.loads(about.read_text())["shape"])
         model = onnx.load(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names = classes_of(next(one.value for one in model.metadata_props if one.key == "names"))
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise DataError(
             f"cannot begin with {file}: wanted is a model that train.py wrote, with its facts in {about}: {error}"
         ) from error
@@ -108,7 +113,7 @@ def folded_net(file: Path, wanted: net.Shape) -> net.Detector:
         raise DataError(f"cannot begin with {file}: its net is {shape}, wanted is {wanted}")
     known = folded(net.Detector(shape))
     fill(known, model, file)
-    return known
+    return known, names
 
 
 def shape_of(told: dict[str, object]) -> net.Shape:

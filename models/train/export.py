@@ -9,6 +9,7 @@ augmentation does to a picture, and computed with in single: runtimes widen them
 
 from __future__ import annotations
 
+import ast
 import copy
 import time
 import warnings
@@ -135,6 +136,11 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def classes_of(names: str) -> list[str]:
+    """The classes that a file's metadata name, in their order."""
+    return [name for _, name in sorted(ast.literal_eval(names).items())]
 
 
 def reading_of(runtime: onnxruntime.InferenceSession) -> Reading:

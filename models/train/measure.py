@@ -31,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     runtime = export.session(options.model)
     height, width = runtime.get_inputs()[0].shape[2:]
-    classes = runtime.get_outputs()[0].shape[1] - 4
+    classes = export.classes_of(runtime.get_modelmeta().custom_metadata_map["names"])
 
     def model(pictures: np.ndarray) -> np.ndarray:
         images = export.images_of(pictures).numpy()
@@ -39,8 +39,11 @@ def main() -> int:
 
     try:
         val = load(options.val, height, width)
-        if len(val.classes) != classes:
-            raise DataError(f"{options.val} has the classes {val.classes}, {options.model} has {classes}")
+        if val.classes != classes:
+            raise DataError(
+                f"{options.val}/classes.txt names {val.classes}, {options.model} names {classes}: number the "
+                "labels as the model does"
+            )
     except DataError as error:
         print(f"measure: {error}", file=sys.stderr)
         return 1

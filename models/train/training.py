@@ -81,6 +81,7 @@ def fixed(options: argparse.Namespace, data: Dataset) -> dict[str, object]:
     return {
         "shape": dataclasses.asdict(shape_of(options, data)),
         "data": data.digest,
+        "classes": data.classes,
         "seed": options.seed,
         "from": begin.digest(options.begin),
         "batch": options.batch,
@@ -116,7 +117,7 @@ class Training:
         torch.manual_seed(options.seed)
         detector = net.Detector(shape_of(options, data))
         if options.begin and not options.resume:
-            begin.begin(detector, options.begin, self.first_pictures(options, data))
+            begin.begin(detector, options.begin, data.classes, self.first_pictures(options, data))
         self.net = detector.to(memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         # What multiplies is decayed, what shifts is not.

@@ -162,6 +162,7 @@ fn a_larger_net_begins_with_what_a_smaller_one_answers() {
     let Some(told) = python(&[&script, &trainer, dir.path().to_str().unwrap()]) else { return };
     let told: Value = serde_json::from_str(&succeeded(told)).unwrap();
     assert!(number(&told, "difference") < 1e-4, "{told}");
+    assert!(number(&told, "exchanged") < 1e-4, "{told}");
     let refused = told["refused"].as_str().unwrap();
     assert!(refused.contains("small.onnx") && refused.contains("stem_blocks=1"), "{told}");
 }
