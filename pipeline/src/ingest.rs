@@ -13,7 +13,7 @@ use schemas::log::{Batch, FrameLog, LogError, Offset, ReadEnd, Record};
 use schemas::snapshot::Snapshot;
 use schemas::source::{SessionId, SourceId};
 use schemas::stop::Stop;
-use schemas::time::UnixMillis;
+use schemas::time::{CLOCK_SET_AFTER, UnixMillis};
 use schemas::window::MINUTE_MS;
 
 use crate::classes::{ClassId, ClassLookup, Names};
@@ -32,9 +32,6 @@ const RUN_LENGTH_MAX: usize = 256;
 
 /// How long a read waits for the first record; a stop is seen this late at most.
 const READ_WAIT: Duration = Duration::from_millis(100);
-
-/// 2000-01-01: no camera of ours is older, but a clock that was never set is.
-const CLOCK_SET_AFTER: UnixMillis = UnixMillis::new(946_684_800_000);
 
 /// What one read of one partition gave: the unit that enters an epoch whole.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +184,7 @@ impl Ingest {
             let mut ingested = self.take_apart(&batch, &mut schemas, &mut classes)?;
             if let ReadEnd::CaughtUp(by) = end {
                 ingested.caught_up = Some(by);
+                self.pass(reader.passed(), &mut ingested);
             }
             let last = self.until_caught_up && ingested.caught_up.is_some();
             if !self.hand_over(ingested) || last {
@@ -194,6 +192,22 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+
+    /// Goes on to `passed`, if what lies before it are no records: else the end of the log
+    /// would stay out of reach, and be missed once retention has deleted it.
+    fn pass(&mut self, passed: Offset, ingested: &mut Ingested) {
+        if self.next < passed {
+            let nothing = || Advance {
+                from: self.next,
+                to: self.next,
+                read: 0,
+                parked: Vec::new(),
+                snapshots: Vec::new(),
+            };
+            ingested.advance.get_or_insert_with(nothing).to = passed;
+            self.next = passed;
+        }
     }
 
     fn again<T>(&self, one_try: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {

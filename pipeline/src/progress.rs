@@ -117,6 +117,11 @@ impl Progress {
         self.forget_troubles(&mut self.now());
     }
 
+    /// The partitions are let go of: how far they are committed is somebody else's to say.
+    pub fn lets_go(&self) {
+        self.now().committed.clear();
+    }
+
     fn forget_troubles(&self, now: &mut Now) {
         now.outages.clear();
         now.incidents.clear();

@@ -303,9 +303,13 @@ fn run_once(job: &Job, config: &PipelineConfig) -> Result<Ended, PipelineError> 
         stop.stop();
         let ended = looker.map_or(Ok(Ended::ForGood), |looker| looker.join().map_err(panicked));
         stepped?;
-        committed?;
-        read?;
         let ended = ended?;
+        match committed {
+            // It was waiting for an answer. It begins again, and reads that again.
+            Err(error) if ended == Ended::Decided && error.may_pass() => return Ok(ended),
+            committed => committed?,
+        }
+        read?;
         match history.take_cause() {
             Some(cause) if !was_told => Err(cause.into()),
             _ => Ok(ended),

@@ -32,8 +32,10 @@ pub(crate) struct Epochs {
     /// What entered the current epoch: frames, and other reads as one each. A
     /// slot an epoch, used in turn, so that nobody counts for another's.
     entered: [AtomicU64; 4],
-    /// By input: the log's time by which everything has been read, unless there
-    /// is more to read.
+    /// By input: the newest time of the log by which everything is known to have
+    /// been read; none before it was read to its end for the first time. Also while
+    /// there is more to read: inputs that are never idle at one moment must not keep
+    /// the silence of other sources from being noticed.
     caught_up: Mutex<Vec<Option<UnixMillis>>>,
     failed: AtomicBool,
     workers: Mutex<Vec<Thread>>,
@@ -99,12 +101,12 @@ impl Epochs {
         }
     }
 
-    /// Notes how far `input` has been read.
-    fn note(&self, input: usize, by: Option<UnixMillis>) {
-        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)[input] = by;
+    /// Notes by when all of `input` has been read.
+    fn note(&self, input: usize, by: UnixMillis) {
+        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)[input] = Some(by);
     }
 
-    /// The time by which all inputs have been read to their ends.
+    /// The time by which everything in all inputs has been read.
     fn all_caught_up(&self) -> Option<UnixMillis> {
         let caught_up = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
         caught_up.iter().copied().min().flatten()
@@ -213,7 +215,9 @@ impl Feed {
 
     fn tell_silence(&mut self, epochs: &Epochs) -> u64 {
         let Some(by) = epochs.all_caught_up() else { return 0 };
-        let recent = |told: UnixMillis| by.get() - told.get() < millis(SILENCE_EVERY);
+        // Not after the clock was set back: then it would be recent until then again.
+        let since = |told: UnixMillis| by.get().saturating_sub(told.get());
+        let recent = |told| (0..millis(SILENCE_EVERY)).contains(&since(told));
         // What another worker read before it caught up may be in an epoch that
         // this one has not entered yet; then the silence is told next time.
         let entered_all = epochs.current.load(Ordering::SeqCst) == *self.to.time();
@@ -259,6 +263,36 @@ fn enter(
         entered += widen(records + (parked + pictures) / FRAME_BYTES).max(1);
         to.send(Local(Read::Advance { input, advance }));
     }
-    epochs.note(input, caught_up);
+    if let Some(by) = caught_up {
+        epochs.note(input, by);
+    }
     entered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_reads_on_still_knows_by_when_it_had_read_all() {
+        let (epochs, at) = (Arc::new(Epochs::new(2)), UnixMillis::new);
+        let read = |input: usize, caught_up: Option<i64>| {
+            let caught_up = caught_up.map(UnixMillis::new);
+            let ingested = Ingested { frames: vec![], advance: None, caught_up };
+            let epochs = Arc::clone(&epochs);
+            timely::execute_directly(move |worker| {
+                let mut to = worker.dataflow::<Epoch, _, _>(|scope| scope.new_input().0);
+                enter(input, ingested, &mut to, &epochs)
+            });
+        };
+        read(0, Some(10_000));
+        assert_eq!(epochs.all_caught_up(), None, "the other one has never been at its end");
+        // The two are never at their ends at one moment.
+        read(0, None);
+        read(1, Some(11_000));
+        read(1, None);
+        assert_eq!(epochs.all_caught_up(), Some(at(10_000)));
+        read(0, Some(12_000));
+        assert_eq!(epochs.all_caught_up(), Some(at(11_000)));
+    }
 }

@@ -231,6 +231,12 @@ pub trait LogReader: Send {
         records_max: usize,
         wait: Duration,
     ) -> Result<ReadEnd, LogError>;
+
+    /// The offset before which nothing more will be given, where that is behind the last
+    /// record: a log may hold what is no record.
+    fn passed(&self) -> Offset {
+        Offset(0)
+    }
 }
 
 /// What can go wrong with a log.

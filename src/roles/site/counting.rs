@@ -130,6 +130,7 @@ fn count(config: &Config, bench: Bench, stop: &Stop) -> Result<(), CountingError
         });
         ownership.committed(&offsets(&progress));
         drop(held);
+        progress.lets_go();
         ended?;
     }
     Ok(())

@@ -183,7 +183,9 @@ impl KafkaReader {
                 Some(Err(KafkaError::PartitionEOF(_))) if waits => {}
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(Said::End),
                 Some(Err(error)) => break error,
-                None if !waits => return Ok(Said::More),
+                // All that had come: what a busy partition's end is, since the next record
+                // is there before the brokers say so.
+                None if !waits => return Ok(Said::End),
                 None if deadline <= Instant::now() => return Ok(Said::Nothing),
                 None => {}
             }
@@ -217,19 +219,22 @@ impl KafkaReader {
         Err(LogError::LostEnd { partition, wanted, end })
     }
 
-    /// Asks the brokers whether there is more.
-    fn ask(&mut self) -> Result<ReadEnd, LogError> {
+    /// Asks the brokers whether there is more, of which a client that `gave_nothing` should
+    /// have said something.
+    fn ask(&mut self, gave_nothing: bool) -> Result<ReadEnd, LogError> {
         let now = self.cluster.clock.now();
         let bounds = self.bounds()?;
         self.cluster.check_identity(self.log.as_ref())?;
         self.asked_at = Some(Instant::now());
-        if self.next < bounds.high.0 && self.passed() < bounds.high.0 {
+        if self.next < bounds.high.0 && self.client_passed() < bounds.high.0 {
             // The client has said nothing although there is something.
-            if let Some(open) = &self.open {
+            if let Some(open) = self.open.as_ref().filter(|_| gave_nothing) {
                 remind(open.client.client(), &self.cluster.told.brokers);
             }
             return Ok(ReadEnd::More);
         }
+        // Also behind marks of transactions, which retention deletes with all else.
+        self.next = self.next.max(bounds.high.0);
         let by = now.minus(CLOCKS_APART).max(self.newest);
         self.caught_up = Some(by);
         Ok(ReadEnd::CaughtUp(by))
@@ -237,7 +242,7 @@ impl KafkaReader {
 
     /// The offset up to which the client went: behind the last record there may
     /// be marks of transactions, which it passes in silence.
-    fn passed(&self) -> u64 {
+    fn client_passed(&self) -> u64 {
         let position = self.open.as_ref().and_then(|open| open.client.position().ok());
         let passed = position.and_then(|list| {
             let found = list.find_partition(&self.topic, self.number())?;
@@ -255,7 +260,7 @@ impl KafkaReader {
 enum Said {
     /// It has more, or may have.
     More,
-    /// It gave records, and then was at the end.
+    /// It gave records, and then was at the end, or had none ready.
     End,
     /// It gave none in the time that there was.
     Nothing,
@@ -278,14 +283,26 @@ impl LogReader for KafkaReader {
         match said? {
             Said::More => Ok(ReadEnd::More),
             Said::End if self.asked_lately() => Ok(ReadEnd::More),
+            Said::End => match self.ask(false) {
+                // The records are whole all the same.
+                Err(error) if error.may_succeed_later() => {
+                    self.asked_at = Some(Instant::now());
+                    Ok(ReadEnd::More)
+                }
+                asked => asked,
+            },
             Said::Nothing
                 if self.asked_lately()
                     && let Some(by) = self.caught_up =>
             {
                 Ok(ReadEnd::CaughtUp(by))
             }
-            Said::End | Said::Nothing => self.ask(),
+            Said::Nothing => self.ask(true),
         }
+    }
+
+    fn passed(&self) -> Offset {
+        Offset(self.next)
     }
 }
 

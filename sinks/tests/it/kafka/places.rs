@@ -117,6 +117,13 @@ fn the_marks_of_transactions_do_not_hide_the_end() {
     eventually("all is decided", || bounds(&log) == (0, 6));
     assert_eq!(texts(&log, ONLY, Offset(0)), ["kept", "kept too"]);
     assert_eq!(texts(&log, ONLY, Offset(5)), [""; 0]);
+    // Nothing is left before the end, though the last of it is no record.
+    let (mut reader, mut batch) = (log.reader(ONLY, Offset(0)).unwrap(), Batch::default());
+    eventually("the last mark is passed", || {
+        _ = reader.read(&mut batch, 10, Duration::from_millis(100)).unwrap();
+        reader.passed() == Offset(6)
+    });
+    assert_eq!(batch.len(), 2);
 }
 
 #[test]
