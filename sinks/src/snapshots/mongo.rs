@@ -37,6 +37,10 @@ use calls::Calls;
 use document::{date, number};
 use error::{duplicates, store_error};
 
+/// Bytes of pictures that are kept by one command, about: what a slow link takes within the
+/// time that an answer has. A large epoch's whole would never get through.
+const KEPT_TOGETHER: usize = 2 << 20;
+
 /// Snapshots deleted by one command.
 const DELETED_TOGETHER: u16 = 500;
 
@@ -143,18 +147,13 @@ impl SnapshotStore for MongoSnapshots {
         }
         self.reach()?;
         let _timer = self.metrics.put_timer();
-        let documents: Vec<Document> = snapshots.iter().map(document::of).collect();
-        let collection = self.collection.clone();
-        // Not in order: one that is there already does not keep the others out.
-        let insert =
-            async move { collection.insert_many(documents).ordered(false).await.map(drop) };
-        let known = match self.calls.wait(insert) {
-            Ok(()) => Vec::new(),
-            Err(failed) => duplicates(failed)
-                .map_err(|failed| store_error("keep snapshots in", &self.at, failed))?,
-        };
-        let new = snapshots.iter().enumerate().filter(|(place, _)| !known.contains(place));
-        Ok(self.metrics.kept(new.map(|(_, snapshot)| snapshot)))
+        let mut kept = 0;
+        for run in runs(snapshots) {
+            let known = self.insert(run)?;
+            let new = run.iter().enumerate().filter(|(place, _)| !known.contains(place));
+            kept += self.metrics.kept(new.map(|(_, snapshot)| snapshot));
+        }
+        Ok(kept)
     }
 
     fn replace(&self, snapshots: &[Snapshot]) -> Result<u64, StoreError> {
@@ -277,6 +276,20 @@ impl SnapshotStore for MongoSnapshots {
 }
 
 impl MongoSnapshots {
+    /// Inserts `snapshots`; the places of those that were there already.
+    fn insert(&self, snapshots: &[Snapshot]) -> Result<Vec<usize>, StoreError> {
+        let documents: Vec<Document> = snapshots.iter().map(document::of).collect();
+        let collection = self.collection.clone();
+        // Not in order: one that is there already does not keep the others out.
+        let insert =
+            async move { collection.insert_many(documents).ordered(false).await.map(drop) };
+        match self.calls.wait(insert) {
+            Ok(()) => Ok(Vec::new()),
+            Err(failed) => duplicates(failed)
+                .map_err(|failed| store_error("keep snapshots in", &self.at, failed)),
+        }
+    }
+
     /// Deletes the oldest, but only as many as have `excess` bytes, or a command
     /// takes; returns how many.
     fn delete_oldest(&self, excess: u64) -> Result<u64, StoreError> {
@@ -297,6 +310,21 @@ impl MongoSnapshots {
             Ok(collection.delete_many(doc! {"_id": {"$in": ids}}).await?.deleted_count)
         })
     }
+}
+
+/// `snapshots` in runs of [`KEPT_TOGETHER`], one at least.
+fn runs(mut snapshots: &[Snapshot]) -> impl Iterator<Item = &[Snapshot]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |snapshot: &&Snapshot| {
+            bytes += snapshot.bytes();
+            bytes <= KEPT_TOGETHER
+        };
+        let count = snapshots.iter().take_while(fits).count().max(1);
+        let (run, rest) = snapshots.split_at_checked(count)?;
+        snapshots = rest;
+        Some(run)
+    })
 }
 
 /// The documents that are ours: others have neither.

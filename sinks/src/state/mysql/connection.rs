@@ -9,6 +9,7 @@
 //!   transaction.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Error, MySql, MySqlConnection};
 use tokio::sync::Semaphore;
 
 use crate::config::{DATABASE_PASSWORD_ENV, MYSQL_PASSWORD_ENV, MySqlConfig, MySqlPassword, Tls};
-use crate::state::mysql::error::{damaged, is_lost, store_error};
+use crate::state::mysql::error::{damaged, is_demoted, is_lost, store_error};
 
 /// How long an idle connection is kept. Shorter than [`SILENCE_MAX`], so that
 /// it is the owner that lets go of it.
@@ -42,6 +43,9 @@ pub(super) struct Server {
     names: Names,
     connect_timeout: Duration,
     answer_timeout: Duration,
+    /// How often the server at the address was found to only read. What was connected before
+    /// is not asked again: it may be behind the one that writes now.
+    term: AtomicU64,
 }
 
 /// What its settings are called, for a person who is to change one.
@@ -133,14 +137,15 @@ impl Server {
             names,
             connect_timeout: *connect_timeout,
             answer_timeout: *answer_timeout,
+            term: AtomicU64::new(0),
         }
     }
 
     /// A new connection.
     pub(super) async fn connect(&self, role: Role) -> sqlx::Result<Link> {
         let connection = within(self.connect_timeout, self.options.connect()).await?;
-        let answer_timeout = self.answer_timeout;
-        let mut link = Link { connection, answer_timeout, used_at: Instant::now() };
+        let (answer_timeout, term) = (self.answer_timeout, self.term());
+        let mut link = Link { connection, answer_timeout, used_at: Instant::now(), term };
         let lock_seconds = (answer_timeout.as_secs() / 2).max(1);
         let set_up = format!(
             // Strict: a value that a column cannot hold is an error, never cut.
@@ -189,8 +194,15 @@ impl Server {
         self.at.clone()
     }
 
+    fn term(&self) -> u64 {
+        self.term.load(Ordering::SeqCst)
+    }
+
     /// The error of `doing` something with the tables.
     pub(super) fn failed(&self, doing: &'static str, error: Error) -> StoreError {
+        if is_demoted(&error) {
+            self.term.fetch_add(1, Ordering::SeqCst);
+        }
         store_error(doing, self, error)
     }
 
@@ -208,6 +220,8 @@ pub(super) struct Link {
     connection: MySqlConnection,
     answer_timeout: Duration,
     used_at: Instant,
+    /// The server's when it was made.
+    term: u64,
 }
 
 impl Link {
@@ -304,7 +318,7 @@ impl Readers {
     ) -> sqlx::Result<T> {
         let permit = tokio::time::timeout(server.answer_timeout(), self.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(Error::PoolTimedOut) };
-        if let Some(mut kept) = self.take() {
+        if let Some(mut kept) = self.take(server) {
             match query(&mut kept).await {
                 Ok(answer) => {
                     self.keep(kept);
@@ -326,9 +340,9 @@ impl Readers {
     }
 
     /// The connection that was used last; what has been idle for long is closed.
-    fn take(&self) -> Option<Link> {
+    fn take(&self, server: &Server) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(Link::is_fresh);
+        idle.retain(|link| link.is_fresh() && link.term == server.term());
         idle.pop()
     }
 }

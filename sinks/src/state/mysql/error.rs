@@ -25,8 +25,11 @@ mod number {
     pub(super) const PACKET_TOO_LARGE: u16 = 1153;
     pub(super) const DEADLOCK: u16 = 1213;
     pub(super) const SPECIFIC_ACCESS_DENIED: u16 = 1227;
+    pub(super) const READ_ONLY_OPTION: u16 = 1290;
     pub(super) const NOT_IN_THIS_BINLOG_FORMAT: u16 = 1665;
     pub(super) const ACCESS_DENIED_NO_PASSWORD: u16 = 1698;
+    pub(super) const READ_ONLY_TRANSACTION: u16 = 1792;
+    pub(super) const READ_ONLY_MODE: u16 = 1836;
     pub(super) const CONNECTION_KILLED: u16 = 1927;
     pub(super) const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 
@@ -78,16 +81,23 @@ pub(super) fn damaged(server: &Server, what: String) -> StoreError {
     StoreError::Damaged { at: server.at(), what }
 }
 
-/// Whether the connection broke or the server ended it, so that a new one may
-/// do better.
+/// Whether the connection broke or the server ended it, or is no longer the one that
+/// writes, so that a new one may do better.
 pub(super) fn is_lost(error: &Error) -> bool {
+    const LOST: [u16; 3] =
+        [number::SERVER_SHUTDOWN, number::CONNECTION_KILLED, number::CLIENT_INTERACTION_TIMEOUT];
     match error {
         Error::Io(_) | Error::Protocol(_) => true,
-        _ => number_of(error).is_some_and(|number| {
-            [number::SERVER_SHUTDOWN, number::CONNECTION_KILLED, number::CLIENT_INTERACTION_TIMEOUT]
-                .contains(&number)
-        }),
+        _ => is_demoted(error) || number_of(error).is_some_and(|number| LOST.contains(&number)),
     }
+}
+
+/// Whether the server only reads now: another one has taken its place, which its address
+/// may lead to already.
+pub(super) fn is_demoted(error: &Error) -> bool {
+    const DEMOTED: [u16; 3] =
+        [number::READ_ONLY_OPTION, number::READ_ONLY_TRANSACTION, number::READ_ONLY_MODE];
+    number_of(error).is_some_and(|number| DEMOTED.contains(&number))
 }
 
 /// Whether the server refused one statement, and waits for the next.
