@@ -2,10 +2,12 @@
 //!
 //! # Invariants
 //!
-//! - A connection on which nothing is asked for `header_timeout` is closed, whichever
-//!   version of HTTP it speaks.
+//! - A connection on which nothing is asked, and nothing of an answer is taken, for
+//!   `header_timeout` is closed, whichever version of HTTP it speaks.
 //! - Streams, headers and windows of HTTP/2 are bounded, so a connection costs at most
 //!   a few megabytes.
+
+mod patience;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,16 +15,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::auth::Peer;
+use patience::{Pieces, Taken};
 
 /// Requests at one time on a connection of HTTP/2.
 const STREAMS_MAX: u32 = 32;
@@ -39,7 +42,8 @@ pub(crate) async fn http1(
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeout);
-    let connection = http.serve_connection(TokioIo::new(stream), routes);
+    let stream = TokioIo::new(Taken::within(timeout, stream));
+    let connection = http.serve_connection(stream, routes);
     told(watcher.watch(connection).await);
 }
 
@@ -59,7 +63,8 @@ pub(crate) async fn http2(
         .initial_stream_window_size(256 << 10)
         .keep_alive_interval(timeout)
         .keep_alive_timeout(timeout);
-    let connection = http.serve_connection(TokioIo::new(stream), routes);
+    let stream = TokioIo::new(Taken::within(timeout, stream));
+    let connection = http.serve_connection(stream, routes);
     let mut connection = std::pin::pin!(watcher.watch(connection));
     loop {
         tokio::select! {
@@ -95,28 +100,26 @@ impl Addressed {
 
 type Routes = TowerToHyperService<Router>;
 
-type Answered = <Routes as Service<Request<Incoming>>>::Response;
-
 type Failed = <Routes as Service<Request<Incoming>>>::Error;
 
 impl Service<Request<Incoming>> for Addressed {
-    type Response = Answered;
+    type Response = Response<Pieces>;
     type Error = Failed;
-    type Future = Pin<Box<dyn Future<Output = Result<Answered, Failed>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Pieces>, Failed>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.from);
         let answer = self.routes.call(request);
-        let asked = Asked::on(&self.busy);
+        let (asked, busy) = (Asked::on(&self.busy), Arc::clone(&self.busy));
         Box::pin(async move {
             let answer = answer.await;
             drop(asked);
-            answer
+            Ok(answer?.map(|body| Pieces::of(body, busy)))
         })
     }
 }
 
-/// How many requests a connection answers, and since when it answers none.
+/// How many requests a connection answers, and since when it answers none and gives nothing out.
 struct Busy(Mutex<(u32, Instant)>);
 
 impl Default for Busy {
@@ -129,6 +132,11 @@ impl Busy {
     fn is_idle_for(&self, timeout: Duration) -> bool {
         let (requests, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         requests == 0 && timeout <= since.elapsed()
+    }
+
+    /// Somebody has taken something of an answer.
+    fn moves(&self) {
+        self.change(|requests| requests);
     }
 
     fn change(&self, by: impl FnOnce(u32) -> u32) {

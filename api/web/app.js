@@ -250,7 +250,7 @@ function showCard(card) {
   // Of a source without a longer past, only what there is, but no sliver.
   const first = card.older ? -Infinity : card.windows[0].start;
   const from = Math.min(Math.max(to - span, first), to - span / 5);
-  const drawn = JSON.stringify([card.key, view, from, part(".plot").clientWidth, silent]);
+  const drawn = JSON.stringify([card.key, view, from, to, part(".plot").clientWidth, silent]);
   if (card.drawn !== drawn && 0 < part(".plot").clientWidth) {
     card.drawn = drawn;
     const windows = card.windows.filter((w) => from - length < w.start && w.start < to && from <= w.start);

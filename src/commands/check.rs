@@ -190,7 +190,11 @@ fn snapshots(config: &Config) -> anyhow::Result<String> {
             let path = &config.snapshots.path;
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
             writable(dir.unwrap_or(Path::new(".")))?;
-            Ok(format!("{} can be written", path.display()))
+            if !path.exists() {
+                return Ok(format!("{} can be made", path.display()));
+            }
+            sinks::snapshots::open_read_only(&config.snapshots, None)?;
+            Ok(format!("{} is there, with this version's tables", path.display()))
         }
         SnapshotsKind::Mongo => {
             let at = parts::reach_snapshots(config)?;

@@ -172,7 +172,12 @@ async fn read(api: &Api, request: Request) -> Result<Asked, ApiError> {
 }
 
 fn from_form(body: &[u8]) -> Option<Asked> {
-    let form = std::str::from_utf8(body).ok()?;
+    // What a form may hold as it is, and a URI's query may not; a `#` would even end it.
+    let escaped = |byte: &u8| match byte {
+        b'!' | b'$'..=b';' | b'=' | b'?'..=b'~' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    let form: String = body.iter().map(escaped).collect();
     let uri: Uri = format!("/?{form}").parse().ok()?;
     Query::<Asked>::try_from_uri(&uri).ok().map(|Query(asked)| asked)
 }
@@ -379,4 +384,24 @@ pub(super) async fn tell_me(
         sources: listed(&caller.scope),
         logins: api.keys().is_some(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_takes_a_password_as_it_is_typed() {
+        let password = |form: &str| from_form(form.as_bytes()).and_then(|asked| asked.password);
+        let form =
+            |password: &str| format!("grant_type=password&username=anne&password={password}");
+        for (given, meant) in [
+            ("barn#7-gate", "barn#7-gate"),
+            ("barn 7 \"gate\" <x>", "barn 7 \"gate\" <x>"),
+            ("barn+7%2B%26", "barn 7+&"),
+            ("z\u{e9}ro", "z\u{e9}ro"),
+        ] {
+            assert_eq!(password(&form(given)).as_deref(), Some(meant));
+        }
+    }
 }

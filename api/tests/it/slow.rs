@@ -1,6 +1,7 @@
 //! Clients that are slow or send without end: each is refused, and the server stays
 //! up with the memory that it had.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use api::ApiConfig;
@@ -57,6 +58,21 @@ async fn a_header_that_comes_byte_by_byte_is_given_up() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{path}");
     }
     is_up(&running).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let running = running(|config| {
+        config.header_timeout = Duration::from_millis(300);
+        config.connections_max = NonZeroUsize::MIN;
+    })
+    .await;
+    // More than the sockets' buffers take.
+    let ask = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let unread = running.connect(&ask.repeat(40)).await;
+    // There is one place, and it becomes free.
+    timeout(PATIENCE, is_up(&running)).await.expect("the connection was closed");
+    drop(unread);
 }
 
 #[tokio::test]

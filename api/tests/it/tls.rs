@@ -99,14 +99,61 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
-/// The next frame: its kind and payload.
-async fn next_frame(stream: &mut TlsStream<TcpStream>) -> (u8, Vec<u8>) {
+/// Asks for `path` as the first request of a connection of HTTP/2.
+async fn ask_http_2(stream: &mut TlsStream<TcpStream>, path: &str) {
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+    // :method GET, :scheme https, :path, :authority localhost, as literals.
+    let literal = |name: u8, value: &str| {
+        let length = u8::try_from(value.len()).unwrap();
+        [&[name, length][..], value.as_bytes()].concat()
+    };
+    let headers = [vec![0x82, 0x87], literal(0x04, path), literal(0x01, "localhost")].concat();
+    stream.write_all(&frame(1, 0x05, 1, &headers)).await.unwrap();
+}
+
+/// The next frame: its kind, whether it is the last of the answer, and its payload.
+async fn next_frame(stream: &mut TlsStream<TcpStream>) -> (u8, bool, Vec<u8>) {
     let mut head = [0; 9];
     timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap().unwrap();
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
     let mut payload = vec![0; length.try_into().unwrap()];
     timeout(PATIENCE, stream.read_exact(&mut payload)).await.unwrap().unwrap();
-    (head[3], payload)
+    (head[3], matches!(head[3], 0 | 1) && head[4] & 1 == 1, payload)
+}
+
+#[tokio::test]
+async fn a_long_answer_comes_whole_over_http_2_however_slowly_it_is_taken() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let dir = tempfile::tempdir().unwrap();
+    certificate(dir.path(), "localhost");
+    let mut config = configured(dir.path());
+    config.header_timeout = LIMIT;
+    let running = serving(config).await;
+    let mut stream = connected(&running, dir.path(), "localhost", "h2").await;
+    ask_http_2(&mut stream, "/docs/swagger-ui-bundle.js").await;
+    let (begun, mut taken, mut read) = (std::time::Instant::now(), 0, 0_u32);
+    loop {
+        let (kind, last, payload) = next_frame(&mut stream).await;
+        assert_ne!(kind, 7, "the server went away after {taken} bytes: {payload:?}");
+        if kind == 0 {
+            taken += payload.len();
+            read += u32::try_from(payload.len()).unwrap();
+        }
+        if last {
+            break;
+        }
+        // Of the 64 KiB that may be on the way, on the connection and of the answer.
+        if 48 << 10 < read {
+            tokio::time::sleep(LIMIT / 8).await;
+            for of in [0, 1] {
+                stream.write_all(&frame(8, 0, of, &read.to_be_bytes())).await.unwrap();
+            }
+            read = 0;
+        }
+    }
+    assert!(500_000 < taken, "{taken} bytes");
+    assert!(2 * LIMIT < begun.elapsed(), "it was not slow");
 }
 
 #[tokio::test]
@@ -117,18 +164,9 @@ async fn http_2_is_spoken_and_an_idle_connection_is_closed() {
     config.header_timeout = Duration::from_millis(300);
     let running = serving(config).await;
     let mut stream = connected(&running, dir.path(), "localhost", "h2").await;
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
-    // :method GET, :scheme https, :path /healthz, :authority localhost, as literals.
-    let literal = |name: u8, value: &str| {
-        let length = u8::try_from(value.len()).unwrap();
-        [&[name, length][..], value.as_bytes()].concat()
-    };
-    let headers =
-        [vec![0x82, 0x87], literal(0x04, "/healthz"), literal(0x01, "localhost")].concat();
-    stream.write_all(&frame(1, 0x05, 1, &headers)).await.unwrap();
+    ask_http_2(&mut stream, "/healthz").await;
     let body = loop {
-        let (kind, payload) = next_frame(&mut stream).await;
+        let (kind, _, payload) = next_frame(&mut stream).await;
         match kind {
             // Data: the body, once it is not empty.
             0 if !payload.is_empty() => break payload,
