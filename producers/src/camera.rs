@@ -2,7 +2,8 @@
 //!
 //! All of it happens on one thread, so nothing queues between the steps. A detector
 //! that is too slow for a live camera makes it fall behind; then sampled
-//! pictures are dropped and counted until it has caught up.
+//! pictures are dropped and counted until it has caught up. A picture that seems late
+//! although nothing waits behind it is not: clocks differ.
 //!
 //! # Invariants
 //!
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use schemas::frame::{Detection, Frame, Jpeg, Picture, Seen};
 use schemas::source::SourceId;
 use schemas::stop::Stop;
-use schemas::time::{Clock, UnixMillis};
+use schemas::time::{CLOCK_SET_AFTER, Clock, UnixMillis};
 
 use crate::annotate;
 use crate::decode::{DecodeError, DecodeOptions, Decoder};
@@ -248,16 +249,18 @@ impl Running<'_> {
             metrics.damaged.inc_by(decoder.damaged() - damaged);
             damaged = decoder.damaged();
             let now = self.around.clock.now();
+            let keeps_up = decoder.keeps_up();
             let captured_at = match *starts_at {
                 Some(start) => start.plus(place),
-                None => self.live.captured_at(place, now),
+                None => self.live.captured_at(place, now, keeps_up),
             };
             if !self.takes(captured_at) {
                 continue;
             }
             metrics.sampled.inc();
             metrics.last_picture.set(captured_at.get().div_euclid(1000));
-            if starts_at.is_none() && LAG_MAX < now.since(captured_at) {
+            let is_late = decoder.is_untimed() || LAG_MAX < now.since(captured_at);
+            if starts_at.is_none() && !keeps_up && is_late {
                 metrics.dropped.inc();
                 continue;
             }
@@ -289,8 +292,11 @@ impl Running<'_> {
                 Err(SourceError::StartsAhead { input: self.camera.input.clone(), started_at, now })
             }
             Some(started_at) => Ok(started_at),
-            // A camera whose clock runs ahead is not believed.
-            None => Ok(decoder.created_at().filter(|created| *created <= now).unwrap_or(now)),
+            // A camera whose clock runs ahead, or was never set, is not believed.
+            None => {
+                let is_likely = |at: &UnixMillis| CLOCK_SET_AFTER <= *at && *at <= now;
+                Ok(decoder.created_at().filter(is_likely).unwrap_or(now))
+            }
         }
     }
 

@@ -11,7 +11,9 @@
 //!   costs its pictures. An input that gives no picture at all is an error.
 //! - Pictures come in the order they are shown, each with its place on the
 //!   source's [`Timeline`]; B-frames held back by the decoder come out at the end.
-//! - A picture is converted to RGB only when its pixels are asked for.
+//! - A picture is converted to RGB only when its pixels are asked for, and then is upright.
+
+mod waiting;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
@@ -28,6 +30,8 @@ use schemas::time::UnixMillis;
 use crate::input::Input;
 use crate::pixels::{InvalidPixels, Pixels};
 use crate::timeline::Timeline;
+use crate::turn::Turn;
+use waiting::Waiting;
 
 /// How an input is opened and read.
 #[derive(Clone, Debug)]
@@ -102,6 +106,10 @@ const TIMED_OUT: ffmpeg::Error = ffmpeg::Error::Other { errno: ETIMEDOUT };
 /// hands out what it has seen, and not one picture more.
 const PROBE_MAX: Duration = Duration::from_secs(5);
 
+/// What FFmpeg calls streams of pictures that bear no times. It counts 25 of them a second,
+/// however many come.
+const UNTIMED: [&str; 4] = ["mpjpeg", "mjpeg", "h264", "hevc"];
+
 /// Most damaged packets in a row before an input counts as unreadable.
 const DAMAGED_RUN_MAX: u32 = 10_000;
 
@@ -115,7 +123,10 @@ pub struct Decoder {
     timeline: Timeline,
     picture: frame::Video,
     converter: Converter,
+    /// As the container says.
+    turn: Turn,
     watch: Watch,
+    waiting: Waiting,
     keyframes_only: bool,
     /// Whether the last packet was read: only held-back pictures are left.
     draining: bool,
@@ -157,6 +168,7 @@ impl Decoder {
         let codec = open_codec(&stream, input, options)?;
         let time_base = stream.time_base();
         let (index, step) = (stream.index(), picture_interval(&stream));
+        let turn = turn_of(&stream);
         Ok(Decoder {
             name: input.clone(),
             stream: index,
@@ -166,7 +178,9 @@ impl Decoder {
             codec,
             picture: frame::Video::empty(),
             converter: Converter::default(),
+            turn,
             watch,
+            waiting: Waiting::begun(Instant::now()),
             keyframes_only: options.keyframes_only,
             draining: false,
             decoded: 0,
@@ -185,8 +199,7 @@ impl Decoder {
         loop {
             match self.codec.receive_frame(&mut self.picture) {
                 Ok(()) => {
-                    let timestamp = self.picture.timestamp();
-                    let place = self.timeline.place(timestamp.map(|t| self.micros(t)));
+                    let place = self.timeline.place(self.timestamp());
                     self.check_size()?;
                     self.decoded += 1;
                     self.damaged_run = 0;
@@ -211,12 +224,40 @@ impl Decoder {
     ///
     /// FFmpeg cannot convert this format.
     pub fn pixels(&mut self) -> Result<Pixels<'_>, DecodeError> {
-        self.converter.convert(&self.picture, &self.name)
+        let turn = self.turn();
+        self.converter.convert(&self.picture, turn, &self.name)
     }
 
     /// Width and height of the current picture, pixels.
     pub fn size(&self) -> (u32, u32) {
-        (self.picture.width(), self.picture.height())
+        self.turn().size((self.picture.width(), self.picture.height()))
+    }
+
+    /// How the current picture is turned: a photo says so itself.
+    fn turn(&self) -> Turn {
+        let matrix = self.picture.side_data(frame::side_data::Type::DisplayMatrix);
+        let exif = || self.picture.metadata().get("Orientation").map(Turn::of_exif);
+        let own = matrix.map(|matrix| Turn::of_matrix(matrix.data())).or_else(exif);
+        own.unwrap_or(self.turn)
+    }
+
+    /// The current picture's time in microseconds, on a clock that need not begin anywhere.
+    fn timestamp(&self) -> Option<i64> {
+        if self.is_untimed() {
+            return i64::try_from(self.watch.began.elapsed().as_micros()).ok();
+        }
+        self.picture.timestamp().map(|timestamp| self.micros(timestamp))
+    }
+
+    /// Whether a picture's place is when it came, because the stream bears no times.
+    pub fn is_untimed(&self) -> bool {
+        self.is_live() && UNTIMED.contains(&self.input.format().name())
+    }
+
+    /// Whether pictures are looked at as fast as they come; else what is looked at is from
+    /// a queue that grows.
+    pub fn keeps_up(&self) -> bool {
+        self.waiting.keeps_up()
     }
 
     /// Whether the input goes on for as long as somebody films: it comes over RTSP,
@@ -256,7 +297,10 @@ impl Decoder {
         loop {
             // A new one each time: FFmpeg overwrites a packet without freeing it.
             let mut packet = Packet::empty();
-            match packet.read(&mut self.input) {
+            let asked = Instant::now();
+            let read = packet.read(&mut self.input);
+            self.waiting.read(asked, Instant::now());
+            match read {
                 // An empty packet would tell the decoder that the input ended.
                 Ok(()) if packet.stream() != self.stream || packet.size() == 0 => {}
                 Ok(()) if self.keyframes_only && !packet.is_key() => self.watch.arm(),
@@ -348,6 +392,15 @@ fn open_codec(
     decoder.video().map_err(error)
 }
 
+/// How the container says that pictures are turned.
+fn turn_of(stream: &ffmpeg::Stream<'_>) -> Turn {
+    let is_matrix = |data: &ffmpeg::packet::SideData<'_>| {
+        data.kind() == ffmpeg::packet::side_data::Type::DisplayMatrix
+    };
+    let matrix = stream.side_data().find(is_matrix);
+    matrix.map(|matrix| Turn::of_matrix(matrix.data())).unwrap_or_default()
+}
+
 /// The time between two pictures as the container says, 40 ms if it does not.
 fn picture_interval(stream: &ffmpeg::Stream<'_>) -> Duration {
     [stream.avg_frame_rate(), stream.rate()]
@@ -363,7 +416,10 @@ fn protocol_options(input: &Input, options: &DecodeOptions) -> ffmpeg::Dictionar
     if input.is_network() {
         let micros = options.silence_max.as_micros().to_string();
         // The watch ends a silence too; these let FFmpeg say itself what it waited for.
-        dictionary.set("timeout", &micros);
+        // To RTMP it would mean to listen, and not to call.
+        if !input.is_rtmp() {
+            dictionary.set("timeout", &micros);
+        }
         dictionary.set("rw_timeout", &micros);
         dictionary.set("analyzeduration", &PROBE_MAX.as_micros().to_string());
         if input.is_rtsp() {
@@ -472,10 +528,17 @@ fn millis(duration: Duration) -> u64 {
 struct Converter {
     scaler: Option<scaling::Context>,
     rgb: Option<frame::Video>,
+    /// Those that had to be turned.
+    upright: Vec<u8>,
 }
 
 impl Converter {
-    fn convert(&mut self, picture: &frame::Video, name: &Input) -> Result<Pixels<'_>, DecodeError> {
+    fn convert(
+        &mut self,
+        picture: &frame::Video,
+        turn: Turn,
+        name: &Input,
+    ) -> Result<Pixels<'_>, DecodeError> {
         let convert = |source| DecodeError::Convert { input: name.clone(), source };
         let wanted = scaling::context::Definition {
             format: picture.format(),
@@ -499,6 +562,7 @@ impl Converter {
         }
         scaler.run(picture, rgb).map_err(convert)?;
         let pixels = Pixels::new(wanted.width, wanted.height, rgb.stride(0), rgb.data(0));
+        let pixels = pixels.and_then(|pixels| turn.upright(pixels, &mut self.upright));
         pixels.map_err(|source| DecodeError::Pixels { input: name.clone(), source })
     }
 }

@@ -1,4 +1,4 @@
-//! What a source is read from: a file's path or a URL, whose password nobody sees.
+//! What a source is read from: a file's path or a URL, whose secrets nobody sees.
 
 use std::fmt;
 
@@ -6,10 +6,20 @@ use serde::{Deserialize, Serialize};
 
 /// A path, or a URL of a kind that FFmpeg reads (`rtsp://`, `http://` …).
 ///
-/// Shown and logged without user and password.
+/// Shown and logged without user and password, with the variables that it names and not what
+/// they hold.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Input(String);
+#[serde(from = "String", into = "String")]
+pub struct Input {
+    /// What is read from, secrets included.
+    text: String,
+    /// The same before its variables were filled in.
+    written: String,
+}
+
+/// Words in the names of parameters that hold secrets, as many cameras have them in their
+/// paths: `/flv?user=admin&password=…`.
+const SECRET_NAMES: [&str; 6] = ["pass", "pwd", "token", "auth", "key", "secret"];
 
 /// An input that names an environment variable which is not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,22 +34,28 @@ pub enum InvalidInput {
 
 impl Input {
     pub fn new(text: impl Into<String>) -> Input {
-        Input(text.into())
+        let text = text.into();
+        Input { written: text.clone(), text }
     }
 
     /// The text as written, secrets included: for FFmpeg alone.
     pub(crate) fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether bytes come over a network, so that they may stop coming.
     pub fn is_network(&self) -> bool {
-        self.0.split_once("://").is_some_and(|(scheme, _)| scheme != "file")
+        self.text.split_once("://").is_some_and(|(scheme, _)| scheme != "file")
     }
 
     /// Whether this is read with RTSP.
     pub(crate) fn is_rtsp(&self) -> bool {
-        self.0.starts_with("rtsp://") || self.0.starts_with("rtsps://")
+        self.text.starts_with("rtsp://") || self.text.starts_with("rtsps://")
+    }
+
+    /// Whether this is read with RTMP, in any of its forms.
+    pub(crate) fn is_rtmp(&self) -> bool {
+        self.text.starts_with("rtmp")
     }
 
     /// The same input with each `${NAME}` replaced by what `variable` says of
@@ -52,10 +68,10 @@ impl Input {
         &self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Input, InvalidInput> {
-        if self.0.is_empty() {
+        if self.text.is_empty() {
             return Err(InvalidInput::Empty);
         }
-        let (mut out, mut rest) = (String::new(), self.0.as_str());
+        let (mut out, mut rest) = (String::new(), self.text.as_str());
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, behind)) = after.split_once('}') else {
                 return Err(InvalidInput::Unclosed { input: self.clone() });
@@ -69,21 +85,47 @@ impl Input {
             rest = behind;
         }
         out.push_str(rest);
-        Ok(Input(out))
+        Ok(Input { text: out, written: self.written.clone() })
     }
 }
 
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((scheme, rest)) = self.0.split_once("://") else {
-            return f.write_str(&self.0);
+        let Some((scheme, rest)) = self.written.split_once("://") else {
+            return f.write_str(&self.written);
         };
         // A password may hold any of `/?#` unescaped, so cut at the last `@` of
         // what could still be one: hiding too much is harmless.
         match rest.rsplit_once('@') {
-            Some((_, host)) => write!(f, "{scheme}://***@{host}"),
-            None => write!(f, "{scheme}://{rest}"),
+            Some((_, host)) => write!(f, "{scheme}://***@{}", without_secrets(host)),
+            None => write!(f, "{scheme}://{}", without_secrets(rest)),
         }
+    }
+}
+
+/// A URL's path and query, with the values of what is named like a secret left out.
+fn without_secrets(text: &str) -> String {
+    let shown = |part: &str| {
+        let end = part.trim_start_matches(|c| !"/?&;".contains(c));
+        let Some((name, _)) = part.split_once('=') else { return part.to_owned() };
+        let lower = name.to_lowercase();
+        match SECRET_NAMES.iter().any(|secret| lower.contains(secret)) {
+            true => format!("{name}=***{end}"),
+            false => part.to_owned(),
+        }
+    };
+    text.split_inclusive(['/', '?', '&', ';']).map(shown).collect()
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Input {
+        Input::new(text)
+    }
+}
+
+impl From<Input> for String {
+    fn from(input: Input) -> String {
+        input.text
     }
 }
 
@@ -95,7 +137,7 @@ impl fmt::Debug for Input {
 
 impl From<&std::path::Path> for Input {
     fn from(path: &std::path::Path) -> Input {
-        Input(path.to_string_lossy().into_owned())
+        Input::new(path.to_string_lossy())
     }
 }
 
@@ -110,6 +152,16 @@ mod tests {
             ("http://u:p/a@ss@host/x", "http://***@host/x"),
             ("rtsp://10.0.0.7/main", "rtsp://10.0.0.7/main"),
             ("clips/barn@night.mp4", "clips/barn@night.mp4"),
+            (
+                "http://10.0.0.7/flv?user=admin&password=s3cret&channel=1",
+                "http://10.0.0.7/flv?user=admin&password=***&channel=1",
+            ),
+            (
+                "rtsp://10.0.0.7:554/user=admin&passwd=s3cret/1.sdp?real_stream",
+                "rtsp://10.0.0.7:554/user=admin&passwd=***/1.sdp?real_stream",
+            ),
+            ("http://10.0.0.7/mjpg?Access_Token=s3", "http://10.0.0.7/mjpg?Access_Token=***"),
+            ("http://10.0.0.7/video?size=640x480", "http://10.0.0.7/video?size=640x480"),
         ] {
             assert_eq!(Input::new(written).to_string(), shown);
             assert_eq!(format!("{:?}", Input::new(written)), format!("Input({shown})"));
@@ -121,6 +173,9 @@ mod tests {
         let set = |name: &str| (name == "PASSWORD").then(|| "s${x}".to_owned());
         let expanded = Input::new("rtsp://u:${PASSWORD}@h/").expanded(set).unwrap();
         assert_eq!(expanded.reveal(), "rtsp://u:s${x}@h/");
+        let in_the_path = Input::new("rtsp://h/${PASSWORD}/1").expanded(set).unwrap();
+        assert_eq!(in_the_path.reveal(), "rtsp://h/s${x}/1");
+        assert_eq!(in_the_path.to_string(), "rtsp://h/${PASSWORD}/1");
         let unset = Input::new("rtsp://u:${OTHER}@h/").expanded(set).unwrap_err();
         assert_eq!(
             unset.to_string(),

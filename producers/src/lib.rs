@@ -18,3 +18,4 @@ pub mod sample;
 pub mod simulate;
 pub mod spool;
 pub mod timeline;
+mod turn;

@@ -80,31 +80,47 @@ const BEHIND_MAX: Duration = Duration::from_secs(60);
 /// How far the wall clock may step back before event time follows it.
 const STEP_BACK_MAX: Duration = Duration::from_secs(10);
 
+/// For how long an arrival says when the source's line began, at least; twice as long at
+/// most.
+const SAYS_FOR: Duration = Duration::from_secs(30);
+
 /// Tells when a live picture was captured.
 ///
 /// A picture cannot arrive before it was captured, so the best guess of when the
-/// source's line began is the earliest that its arrivals allow. That also follows
-/// a source whose clock runs fast; one that runs slow is set right when it has
-/// fallen a minute behind.
+/// source's line began is the earliest that the arrivals of the last half minute or
+/// minute allow. That follows a source whose clock runs fast at once, and within a
+/// minute one that runs slow, or a wall clock that was set ahead. What arrives while
+/// pictures are not looked at as fast as they come is late because of that, and says
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct LiveClock {
     began_at: Option<UnixMillis>,
+    /// The earliest beginning by the arrivals since a moment, and by those before.
+    since: Option<UnixMillis>,
+    newer: Option<UnixMillis>,
+    older: Option<UnixMillis>,
     last: Option<UnixMillis>,
 }
 
 impl LiveClock {
     /// Says that the pictures to come are on a new line, which begins at 0 again.
     pub fn reconnected(&mut self) {
-        self.began_at = None;
+        *self = LiveClock { last: self.last, ..LiveClock::default() };
     }
 
-    /// When the picture at `place` was captured, if it arrived `now`.
-    pub fn captured_at(&mut self, place: Duration, now: UnixMillis) -> UnixMillis {
+    /// When the picture at `place` was captured, if it was read `now`, and is looked at as
+    /// soon as it came (`keeps_up`).
+    pub fn captured_at(&mut self, place: Duration, now: UnixMillis, keeps_up: bool) -> UnixMillis {
         let latest = now.minus(place);
-        let began_at = match self.began_at {
-            Some(began) if began <= latest && latest.since(began) <= BEHIND_MAX => began,
-            _ => latest,
-        };
+        if self.began_at.is_some_and(|began| BEHIND_MAX < latest.since(began)) {
+            self.reconnected();
+        }
+        if keeps_up {
+            self.learn(latest, now);
+        }
+        let known = [self.newer, self.older].into_iter().flatten().min();
+        // Whatever was learnt, it was not captured later than now.
+        let began_at = known.or(self.began_at).map_or(latest, |began| began.min(latest));
         self.began_at = Some(began_at);
         let captured = began_at.plus(place);
         let captured = match self.last {
@@ -113,6 +129,15 @@ impl LiveClock {
         };
         self.last = Some(captured);
         captured
+    }
+
+    /// Takes in that the line began at `latest` or before.
+    fn learn(&mut self, latest: UnixMillis, now: UnixMillis) {
+        let since = *self.since.get_or_insert(now);
+        if now < since || SAYS_FOR <= now.since(since) {
+            (self.since, self.older) = (Some(now), self.newer.take());
+        }
+        self.newer = Some(self.newer.map_or(latest, |newer| newer.min(latest)));
     }
 }
 
@@ -154,17 +179,59 @@ mod tests {
     fn a_live_picture_keeps_its_distance_and_never_lies_ahead() {
         let ms = Duration::from_millis;
         let mut clock = LiveClock::default();
+        let mut captured_at =
+            |place, now| clock.captured_at(ms(place), UnixMillis::new(now), true).get();
         // The first comes late by 300 ms, which the second shows.
-        assert_eq!(clock.captured_at(ms(0), UnixMillis::new(10_300)).get(), 10_300);
-        assert_eq!(clock.captured_at(ms(1000), UnixMillis::new(11_000)).get(), 11_000);
+        assert_eq!(captured_at(0, 10_300), 10_300);
+        assert_eq!(captured_at(1000, 11_000), 11_000);
         // A stall of five seconds changes nothing about when pictures were captured.
-        assert_eq!(clock.captured_at(ms(2000), UnixMillis::new(17_000)).get(), 12_000);
-        assert_eq!(clock.captured_at(ms(7000), UnixMillis::new(17_010)).get(), 17_000);
+        assert_eq!(captured_at(2000, 17_000), 12_000);
+        assert_eq!(captured_at(7000, 17_010), 17_000);
         // A source's clock that is a minute behind is not believed.
-        assert_eq!(clock.captured_at(ms(8000), UnixMillis::new(90_000)).get(), 90_000);
+        assert_eq!(captured_at(8000, 90_000), 90_000);
         // The wall clock is set back: a little is held, much is followed.
-        assert_eq!(clock.captured_at(ms(9000), UnixMillis::new(89_000)).get(), 90_000);
-        assert_eq!(clock.captured_at(ms(9500), UnixMillis::new(20_000)).get(), 20_000);
+        assert_eq!(captured_at(9000, 89_000), 90_000);
+        assert_eq!(captured_at(9500, 20_000), 20_000);
+    }
+
+    #[test]
+    fn clocks_that_differ_make_nothing_late_for_long() {
+        let lag_of = |clock: &mut LiveClock, place: u64, now: i64| {
+            let now = UnixMillis::new(now);
+            now.since(clock.captured_at(Duration::from_millis(place), now, true))
+        };
+        // A source that shows 24.9 pictures a second and says that they are 25.
+        let mut slow = LiveClock::default();
+        for n in 0..90_000 {
+            let lag = lag_of(&mut slow, n * 40, i64::try_from(n * 40_160 / 1000).unwrap());
+            assert!(lag < Duration::from_millis(300), "{lag:?} behind after {n} pictures");
+        }
+        // The wall clock is set 20 seconds ahead.
+        let mut set = LiveClock::default();
+        for second in 0..40 {
+            assert!(
+                lag_of(&mut set, second * 1000, i64::try_from(second * 1000).unwrap()).is_zero()
+            );
+        }
+        for second in 40..140 {
+            let lag =
+                lag_of(&mut set, second * 1000, i64::try_from(second * 1000 + 20_000).unwrap());
+            assert_eq!(lag.is_zero(), 70 <= second, "{lag:?} behind at {second} s");
+        }
+    }
+
+    #[test]
+    fn what_is_read_late_was_captured_when_it_was() {
+        let mut clock = LiveClock::default();
+        let mut captured_at = |place: u64, now: i64, keeps_up: bool| {
+            clock.captured_at(Duration::from_millis(place), UnixMillis::new(now), keeps_up).get()
+        };
+        assert_eq!(captured_at(0, 0, true), 0);
+        // Looked at at half the speed, for as long as one likes.
+        for second in 1_u32..55 {
+            let at = i64::from(second) * 1000;
+            assert_eq!(captured_at(u64::from(second) * 1000, 2 * at, false), at);
+        }
     }
 
     proptest! {
@@ -188,7 +255,9 @@ mod tests {
             let mut last = UnixMillis::MIN;
             for (further, later) in steps {
                 (place, now) = (place + further, now + later);
-                let captured = clock.captured_at(Duration::from_millis(place), UnixMillis::new(now));
+                let keeps_up = !(further + place).is_multiple_of(3);
+                let at = Duration::from_millis(place);
+                let captured = clock.captured_at(at, UnixMillis::new(now), keeps_up);
                 prop_assert!(last <= captured && captured.get() <= now);
                 last = captured;
             }

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMillis(i64);
 
+/// 2000-01-01: no picture of ours is older, but a clock that was never set is.
+pub const CLOCK_SET_AFTER: UnixMillis = UnixMillis::new(946_684_800_000);
+
 impl UnixMillis {
     pub const MIN: UnixMillis = UnixMillis(i64::MIN);
     pub const MAX: UnixMillis = UnixMillis(i64::MAX);

@@ -16,7 +16,7 @@ use schemas::frame::Detection;
 use schemas::stop::Stop;
 use serde::Serialize;
 
-use super::model::{ModelArgs, stem};
+use super::model::{ModelArgs, stem, stems};
 use crate::config::Place;
 use crate::exit::Exit;
 use crate::output::{self, Output, Reader, tell};
@@ -104,6 +104,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         bail!("the model knows no {unknown:?}; it knows {}", detector.classes().join(", "));
     }
     if let Some(dir) = &args.annotate {
+        _ = stems(&args.inputs)?;
         std::fs::create_dir_all(dir)
             .with_context(|| format!("could not make {}", dir.display()))?;
     }
@@ -114,6 +115,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         match show.input(name, &mut detector, &mut meter) {
             Ok(Reader::Listens) if !stop.is_stopped() => {}
             Ok(_) => break,
+            // It was waiting for the next picture.
+            Err(_) if stop.is_stopped() => break,
             Err(error) => {
                 unread += 1;
                 meter.finish();
@@ -148,8 +151,11 @@ impl Show<'_> {
         let args = self.args;
         let input = Input::new(name).expanded(crate::config::variable)?;
         let shown = input.to_string();
-        let decode =
-            DecodeOptions { keyframes_only: args.keyframes_only, ..DecodeOptions::default() };
+        let decode = DecodeOptions {
+            keyframes_only: args.keyframes_only,
+            stop: self.stop.clone(),
+            ..DecodeOptions::default()
+        };
         let mut ended = Ok(Reader::Listens);
         detect_input(&input, args.every, &decode, detector, |picture| {
             self.sampled += 1;

@@ -1,9 +1,12 @@
 //! The options of every command that runs a model.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::bail;
 use producers::detect::onnx::OnnxOptions;
+use producers::input::Input;
 use schemas::source::SourceId;
 
 use crate::config::Config;
@@ -69,6 +72,25 @@ pub(super) fn stem(input: &str) -> String {
     let stem = Path::new(input).file_stem().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     stem.chars().map(plain).collect()
+}
+
+/// What pictures of each input are called, so that none overwrites another's.
+///
+/// # Errors
+///
+/// Two would be called the same.
+pub(super) fn stems(inputs: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut known = BTreeMap::new();
+    for input in inputs {
+        if let Some(other) = known.insert(stem(input), input) {
+            let [other, input] = [other, input].map(Input::new);
+            bail!(
+                "{other} and {input} would give pictures of the same names; write them into folders \
+                 of their own, one after the other"
+            );
+        }
+    }
+    Ok(inputs.iter().map(|input| stem(input)).collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Cameras from their input to the log.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -154,6 +156,47 @@ fn a_detector_that_is_too_slow_loses_pictures_and_says_how_many() {
     // One may have been under way when it was told to stop.
     let looked_at = i64::try_from(frames.len()).unwrap();
     assert!((0..=1).contains(&(sampled - dropped - looked_at)), "{sampled} {dropped} {looked_at}");
+}
+
+/// A camera that sends JPEGs over HTTP, five a second, to whoever asks first: a stream
+/// without times. Returns its port.
+fn send_jpegs(clips: &Clips) -> u16 {
+    let picture = clips.make("one.jpg", "-f lavfi -i testsrc2=s=64x48:r=1 -frames:v 1");
+    let picture = std::fs::read(picture).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        _ = stream.read(&mut [0; 4096])?;
+        let kind = "Content-Type: multipart/x-mixed-replace;boundary=picture\r\n";
+        write!(stream, "HTTP/1.0 200 OK\r\n{kind}\r\n")?;
+        loop {
+            let head = format!("Content-Type: image/jpeg\r\nContent-Length: {}", picture.len());
+            write!(stream, "--picture\r\n{head}\r\n\r\n")?;
+            stream.write_all(&picture)?;
+            stream.write_all(b"\r\n")?;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    port
+}
+
+#[test]
+fn pictures_of_a_stream_without_times_were_captured_when_they_came() {
+    let (clips, barn) = (Clips::new(), Barn::new());
+    let address = format!("http://127.0.0.1:{}/video.mjpg", send_jpegs(&clips));
+    let running = barn.spawn(camera(Input::new(address)), Duration::ZERO);
+    until("ten seconds were seen", || 10 <= barn.log.frames().len());
+    barn.stop.stop();
+    assert_eq!(running.join().unwrap().unwrap(), Ended::Stopped);
+    assert_eq!(barn.count("animov_pictures_dropped_total"), 0);
+    let frames = barn.frames();
+    for pair in frames.windows(2) {
+        let apart = pair[1].captured_at.since(pair[0].captured_at);
+        assert!(Duration::from_millis(600) < apart && apart < Duration::from_secs(3), "{apart:?}");
+        let lag = pair[1].produced_at.since(pair[1].captured_at);
+        assert!(lag < Duration::from_secs(2), "{lag:?} behind");
+    }
 }
 
 /// Keeps the last annotated picture.

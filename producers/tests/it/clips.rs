@@ -36,6 +36,41 @@ fn colour(path: &Path) -> [u8; 3] {
     [row[middle], row[middle + 1], row[middle + 2]]
 }
 
+/// Has the only track of an MP4 turned by these four numbers, as a phone does it.
+fn turned(path: &Path, [a, b, c, d]: [i32; 4]) {
+    let mut film = fs::read(path).unwrap();
+    let header = film.windows(4).position(|four| four == b"tkhd").unwrap();
+    let matrix = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30];
+    let bytes: Vec<u8> = matrix.iter().flat_map(|number| number.to_be_bytes()).collect();
+    film[header + 44..header + 80].copy_from_slice(&bytes);
+    fs::write(path, film).unwrap();
+}
+
+#[test]
+fn a_film_is_seen_upright() {
+    let clips = Clips::new();
+    // Red on the left, blue on the right.
+    let source = "-f lavfi -i color=c=red:s=32x48:r=5:d=1 -f lavfi -i color=c=blue:s=32x48:r=5:d=1 \
+                  -filter_complex hstack -c:v libx264 -pix_fmt yuv420p";
+    let film = clips.make("held.mp4", source);
+    for (matrix, size, red_at) in [
+        ([1, 0, 0, 1], (64, 48), (8, 24)),
+        ([0, 1, -1, 0], (48, 64), (24, 8)),
+        ([-1, 0, 0, -1], (64, 48), (56, 24)),
+        ([0, -1, 1, 0], (48, 64), (24, 56)),
+    ] {
+        turned(&film, matrix);
+        let mut decoder = Decoder::open(&input(&film), &DecodeOptions::default()).unwrap();
+        decoder.advance().unwrap().unwrap();
+        assert_eq!(decoder.size(), size, "{matrix:?}");
+        let pixels = decoder.pixels().unwrap();
+        assert_eq!((pixels.width(), pixels.height()), size);
+        let (x, y) = red_at;
+        let pixel = &pixels.row(y)[3 * x..3 * x + 3];
+        assert!(200 < pixel[0] && pixel[2] < 60, "{matrix:?}: {pixel:?}");
+    }
+}
+
 #[test]
 fn codecs_containers_and_formats_all_give_their_pictures() {
     let clips = Clips::new();

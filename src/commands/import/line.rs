@@ -9,8 +9,8 @@ use schemas::time::UnixMillis;
 
 use super::columns::Role;
 
-/// 2000-01-01: the pipeline parks what was captured before.
-const CLOCK_SET_AFTER: i64 = 946_684_800_000;
+/// The pipeline parks what was captured before.
+const CLOCK_SET_AFTER: i64 = schemas::time::CLOCK_SET_AFTER.get();
 
 /// The field of a [`Line`]'s format that a class name stands in.
 pub(super) type FieldIndex = usize;

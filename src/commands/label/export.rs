@@ -1,6 +1,5 @@
 //! `animov label export`: sampled pictures with the current boxes, to be corrected.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -21,7 +20,7 @@ use producers::sample::Cadence;
 use schemas::stop::Stop;
 use schemas::time::{Clock, SystemClock};
 
-use crate::commands::model::{ModelArgs, stem};
+use crate::commands::model::{ModelArgs, stems};
 use crate::config::Place;
 use crate::exit::Exit;
 use crate::output::{self, tell};
@@ -142,20 +141,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         (_, 0) => Ok(Exit::Ok),
         (_, unread) => bail!("{unread} of {} inputs could not be read", args.inputs.len()),
     }
-}
-
-/// What pictures of each input are called, so that none overwrites another's.
-fn stems(inputs: &[String]) -> anyhow::Result<Vec<String>> {
-    let mut known = BTreeMap::new();
-    for input in inputs {
-        if let Some(other) = known.insert(stem(input), input) {
-            bail!(
-                "{other} and {input} would give pictures of the same names; export them into \
-                 folders of their own"
-            );
-        }
-    }
-    Ok(inputs.iter().map(|input| stem(input)).collect())
 }
 
 fn classes(only: &[String], known: &[Arc<str>]) -> anyhow::Result<Vec<Arc<str>>> {
