@@ -23,9 +23,6 @@ CELLS_MAX = 10
 #: The score's and the overlap's powers.
 SCORE_POWER = 0.5
 OVERLAP_POWER = 6.0
-#: The power of a box's overlap in how sure its cell is to be. At 1 an animal that is mostly hidden, whose box
-#: cannot be good, would hardly be more certain than a shadow; and it is to be counted all the same.
-SURENESS_POWER = 0.5
 #: Cells looked at to each side of the one that holds the centre.
 REACH = 2
 
@@ -55,10 +52,8 @@ class Assignment:
     #: picture * cells + cell.
     cell: Tensor
     animal: Tensor
-    #: How good its box is beside the animal's best one, times that one's overlap: what it weighs.
-    quality: Tensor
     #: The score that the cell should have: the better the box, the nearer to 1.
-    score: Tensor
+    target: Tensor
 
 
 def assign(
@@ -87,12 +82,12 @@ def assign(
     chosen, owner, overlap_here = chosen[kept], owner[kept], overlap_here[kept]
     alignment_here = alignment.gather(1, at)[taken][kept]
 
+    # An animal's best cell should be as sure as its box is good.
     def best_of(values: Tensor) -> Tensor:
         return torch.zeros(len(animals)).scatter_reduce_(0, owner, values, reduce="amax")[owner]
 
     relative = alignment_here / best_of(alignment_here).clamp_min(1e-9)
-    overlap_best = best_of(overlap_here)
-    return Assignment(chosen, owner, relative * overlap_best, relative * overlap_best**SURENESS_POWER)
+    return Assignment(chosen, owner, relative * best_of(overlap_here))
 
 
 def candidates(corners: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,7 @@ the deviation that were found, and the scale and shift that undo both. Nothing e
 the net answers as the file does. Its filters are brought to the size that a new net's have, which
 the normalisation takes away again: how fast a filter turns depends on its size.
 
-Classes that the file does not name are learned from nothing; where animals are is not. A net with more residual
-blocks than the file's has them added at rest: it answers as the file does until they have learned.
+Classes that the file does not name are learned from nothing; where animals are is not.
 """
 
 from __future__ import annotations
@@ -41,9 +40,7 @@ def begin(detector: net.Detector, file: Path, classes: list[str], pictures: Iter
     found = dict(known.named_modules())
     with torch.no_grad():
         for name, part in detector.named_modules():
-            if isinstance(part, net.Residual) and name not in found:
-                part.rest()
-            elif isinstance(part, net.Convolution) and name in found:
+            if isinstance(part, net.Convolution):
                 unfold(part, found[name].convolution, *statistics[name])
             elif isinstance(part, net.Head):
                 for to, at in same:
@@ -109,7 +106,8 @@ def folded_net(file: Path, wanted: net.Shape) -> tuple[net.Detector, list[str]]:
         raise DataError(
             f"cannot begin with {file}: wanted is a model that train.py wrote, with its facts in {about}: {error}"
         ) from error
-    if not within(shape, wanted):
+    free = {"height": wanted.height, "width": wanted.width, "classes": wanted.classes}
+    if dataclasses.replace(shape, **free) != wanted:
         raise DataError(f"cannot begin with {file}: its net is {shape}, wanted is {wanted}")
     known = folded(net.Detector(shape))
     fill(known, model, file)
@@ -117,18 +115,7 @@ def folded_net(file: Path, wanted: net.Shape) -> tuple[net.Detector, list[str]]:
 
 
 def shape_of(told: dict[str, object]) -> net.Shape:
-    # The first nets refined nothing, and their facts do not say so.
-    told = {"refined": 0} | told
     return net.Shape(**{name: tuple(v) if isinstance(v, list) else v for name, v in told.items()})
-
-
-def within(shape: net.Shape, wanted: net.Shape) -> bool:
-    """Whether a net of `shape` is a part of the one that is `wanted`."""
-    free = ("height", "width", "classes", "stem_blocks", "blocks", "refined")
-    same = dataclasses.replace(shape, **{name: getattr(wanted, name) for name in free}) == wanted
-    counts = [(shape.stem_blocks, wanted.stem_blocks), (shape.refined, wanted.refined)]
-    counts += zip(shape.blocks, wanted.blocks, strict=True)
-    return same and all(known <= more for known, more in counts)
 
 
 def fill(known: net.Detector, model: onnx.ModelProto, file: Path) -> None:

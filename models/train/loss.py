@@ -1,8 +1,8 @@
 """What is learned: an animal here or not, its box, its posture.
 
-Objectness learns from every cell, towards the score that the assignment set (a soft target, so that of
-an animal's boxes the best is the surest); box and posture learn from the cells that answer for an
-animal, each weighed by its box's quality. All three are divided by the sum of the qualities: a picture
+Objectness learns from every cell, towards the quality that the assignment set (a soft target, so
+that a score says how good its box is); box and posture learn from the cells that answer for an
+animal, each weighed by that quality. All three are divided by the sum of the qualities: a picture
 of thirty animals then weighs thirty times one of one.
 """
 
@@ -52,21 +52,21 @@ class Criterion:
             corners = to_corners(boxes)
             found = assign(animals, corners, net.scores(answers), self.height, self.width)
             target = torch.zeros(pictures * answers.shape[1])
-            target[found.cell] = found.score
+            target[found.cell] = found.target
             weight = torch.ones_like(target)
             weight[inside(ignored, self.centres, self.strides / 2.0, pictures)] = 0.0
             weight[found.cell] = 1.0
-            qualities = found.quality.sum().clamp_min(1.0)
+            qualities = found.target.sum().clamp_min(1.0)
 
         flat = answers.reshape(-1, answers.shape[-1])
         objectness = F.binary_cross_entropy_with_logits(
             flat[:, net.BOX_VALUES], target, weight, reduction="sum"
         )
         wanted = animals.corners[found.animal]
-        box = ((1.0 - ciou(boxes.reshape(-1, 4)[found.cell], wanted)) * found.quality).sum()
+        box = ((1.0 - ciou(boxes.reshape(-1, 4)[found.cell], wanted)) * found.target).sum()
         logits = flat[found.cell, net.BOX_VALUES + 1 :]
         posture = F.cross_entropy(logits, animals.label[found.animal], reduction="none")
-        posture = (posture * found.quality).sum()
+        posture = (posture * found.target).sum()
         return Loss(
             box=BOX_WEIGHT * box / qualities,
             object=OBJECT_WEIGHT * objectness / qualities,

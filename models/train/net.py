@@ -45,9 +45,7 @@ class Shape:
     #: Channels of the three grids, in backbone and neck.
     channels: tuple[int, int, int] = (64, 128, 128)
     #: Residual blocks of the backbone at each grid.
-    blocks: tuple[int, int, int] = (3, 2, 1)
-    #: Residual blocks of the finest grid once it knows of the coarser ones.
-    refined: int = 1
+    blocks: tuple[int, int, int] = (2, 2, 1)
     #: Channels of each branch of a head.
     head: int = 64
 
@@ -91,10 +89,6 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.inner = Convolution(channels, channels)
-
-    def rest(self) -> None:
-        """Adds nothing, until it learns."""
-        nn.init.zeros_(self.inner.normalisation.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.inner(x)
@@ -152,8 +146,6 @@ class Detector(nn.Module):
         self.middle_to_fine = Convolution(middle, fine, kernel=1)
         self.middle_joined = Convolution(middle, middle)
         self.fine_joined = Convolution(fine, fine)
-        # Most of a crowd is told apart here: whose legs, and where one back ends.
-        self.fine_refined = nn.Sequential(*(Residual(fine) for _ in range(shape.refined)))
         # And up again: edges found on the fine grid place the boxes of the coarse ones.
         self.fine_up = Convolution(fine, middle, stride=2)
         self.middle_up = Convolution(middle, coarse, stride=2)
@@ -168,7 +160,6 @@ class Detector(nn.Module):
         coarse = self.coarse(middle)
         middle = self.middle_joined(middle + doubled(self.coarse_to_middle(coarse)))
         fine = self.fine_joined(fine + doubled(self.middle_to_fine(middle)))
-        fine = self.fine_refined(fine)
         middle = middle + self.fine_up(fine)
         coarse = coarse + self.middle_up(middle)
         grids = zip(self.heads, (fine, middle, coarse), strict=True)

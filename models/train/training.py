@@ -29,7 +29,7 @@ from together import Group
 WARM_UP = 0.03
 PHASES_FROM = (0.0, 0.65, 0.89)
 #: The same where the weights are another model's, which has seen the worst.
-PHASES_FROM_BEGUN = (0.0, 0.1, 0.5)
+PHASES_FROM_BEGUN = (0.0, 0.2, 0.7)
 #: The last learning rate, as a part of the highest.
 LAST = 0.01
 GRADIENT_MAX = 10.0

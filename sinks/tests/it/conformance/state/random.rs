@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
-use schemas::commit::{Commit, SourceChange, StateStore, Status, WindowState};
+use schemas::commit::{Commit, SeriesQuery, SourceChange, StateStore, Status, WindowState};
 use schemas::log::{Offset, Partition};
 use schemas::source::SessionId;
 use schemas::stats::Histogram;
