@@ -136,9 +136,14 @@ async fn a_long_answer_comes_whole_over_http_2_however_slowly_it_is_taken() {
     loop {
         let (kind, last, payload) = next_frame(&mut stream).await;
         assert_ne!(kind, 7, "the server went away after {taken} bytes: {payload:?}");
-        if kind == 0 {
-            taken += payload.len();
-            read += u32::try_from(payload.len()).unwrap();
+        match kind {
+            0 => {
+                taken += payload.len();
+                read += u32::try_from(payload.len()).unwrap();
+            }
+            // A ping wants to be answered.
+            6 => stream.write_all(&frame(6, 1, 0, &payload)).await.unwrap(),
+            _ => {}
         }
         if last {
             break;
