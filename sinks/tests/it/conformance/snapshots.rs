@@ -42,6 +42,7 @@ macro_rules! snapshot_conformance {
             what_is_there_stays_as_it_is,
             what_is_replaced_is_as_it_was_told_last,
             a_batch_may_hold_the_known_the_new_and_the_same_twice,
+            a_batch_of_large_pictures_is_kept_beside_those_that_are_known,
             images_come_only_where_they_are_asked_for,
             a_range_is_half_open_and_pages_in_both_directions,
             the_nth_record_counts_from_the_oldest,
@@ -188,6 +189,19 @@ pub(crate) fn a_batch_may_hold_the_known_the_new_and_the_same_twice(test: &impl 
     let batch = [&all[1], &all[2], &all[0], &all[3], &all[2], &all[4]].map(Clone::clone);
     assert_eq!(store.put(&batch).unwrap(), 3);
     assert_eq!(store.put(&all).unwrap(), 0);
+    assert_eq!(store.find(&with_images()).unwrap(), found(&all));
+}
+
+pub(crate) fn a_batch_of_large_pictures_is_kept_beside_those_that_are_known(
+    test: &impl TestSnapshots,
+) {
+    let store = test.open();
+    let large = |second| Snapshot { image: Some(jpeg(700 << 10, 9)), ..snapshot(1, second) };
+    let all: Vec<Snapshot> = (0..8).map(large).collect();
+    // Wherever a store begins its next part: some of each are there.
+    assert_eq!(store.put(&[all[1].clone(), all[6].clone()]).unwrap(), 2);
+    assert_eq!(store.put(&all).unwrap(), 6);
+    assert_eq!(store.count(None).unwrap(), 8);
     assert_eq!(store.find(&with_images()).unwrap(), found(&all));
 }
 
