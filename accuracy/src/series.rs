@@ -1,6 +1,6 @@
 //! How many animals there were, and how many were detected, moment by moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -71,11 +71,14 @@ pub fn all(comparison: &Comparison) -> Vec<Series> {
     series
 }
 
-/// Whether two of `pictures` have one time, so that they are of several videos, whose names
-/// tell their minutes apart.
+/// Whether pictures of two videos have one time, so that only the videos' names tell their
+/// minutes apart.
 pub fn share_times<'a>(pictures: impl IntoIterator<Item = &'a PictureId>) -> bool {
-    let mut times = BTreeSet::new();
-    pictures.into_iter().filter_map(PictureId::clock_ms).any(|time| !times.insert(time))
+    let mut videos = BTreeMap::new();
+    pictures.into_iter().any(|picture| {
+        let before = picture.clock_ms().and_then(|time| videos.insert(time, &picture.video));
+        before.is_some_and(|video| *video != picture.video)
+    })
 }
 
 /// The pictures of each span of time of this length, as places; `None` if one has no time.
@@ -164,5 +167,7 @@ mod tests {
         let pictures = [("a-pen", 0), ("b-pen", 30_000), ("c-pen", 60_000)];
         let comparison = of(pictures.map(|(video, t)| compared(video, t, 5)).into());
         assert_eq!(spans(&comparison, 60_000).unwrap(), [vec![0, 1], vec![2]]);
+        let twice = [0, 0, 60_000].map(PictureId::of_video);
+        assert!(!share_times(&twice), "one source's frames may have one time");
     }
 }

@@ -99,7 +99,7 @@ def check_checkpoint(options: argparse.Namespace, data: Dataset) -> None:
 
 def computes_bfloat16() -> bool:
     """Whether the processor multiplies matrices of bfloat16 (AMX). With its vector units alone a step takes a
-    quarter longer than in f32, and where bfloat16 is emulated twelve times as long."""
+    third longer than in f32, and where bfloat16 is emulated twelve times as long."""
     return torch.cpu.get_capabilities().get("amx_bf16", False)
 
 

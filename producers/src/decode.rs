@@ -127,6 +127,7 @@ pub struct Decoder {
     turn: Turn,
     watch: Watch,
     waiting: Waiting,
+    untimed: bool,
     keyframes_only: bool,
     /// Whether the last packet was read: only held-back pictures are left.
     draining: bool,
@@ -169,7 +170,7 @@ impl Decoder {
         let time_base = stream.time_base();
         let (index, step) = (stream.index(), picture_interval(&stream));
         let turn = turn_of(&stream);
-        Ok(Decoder {
+        let mut decoder = Decoder {
             name: input.clone(),
             stream: index,
             time_base,
@@ -181,12 +182,15 @@ impl Decoder {
             turn,
             watch,
             waiting: Waiting::begun(Instant::now()),
+            untimed: false,
             keyframes_only: options.keyframes_only,
             draining: false,
             decoded: 0,
             damaged: 0,
             damaged_run: 0,
-        })
+        };
+        decoder.untimed = decoder.is_live() && UNTIMED.contains(&decoder.input.format().name());
+        Ok(decoder)
     }
 
     /// Moves on to the next picture and tells its place after the first one;
@@ -235,15 +239,13 @@ impl Decoder {
 
     /// How the current picture is turned: a photo says so itself.
     fn turn(&self) -> Turn {
-        let matrix = self.picture.side_data(frame::side_data::Type::DisplayMatrix);
-        let exif = || self.picture.metadata().get("Orientation").map(Turn::of_exif);
-        let own = matrix.map(|matrix| Turn::of_matrix(matrix.data())).or_else(exif);
-        own.unwrap_or(self.turn)
+        let own = self.picture.side_data(frame::side_data::Type::DisplayMatrix);
+        own.map_or(self.turn, |matrix| Turn::of_matrix(matrix.data()))
     }
 
     /// The current picture's time in microseconds, on a clock that need not begin anywhere.
     fn timestamp(&self) -> Option<i64> {
-        if self.is_untimed() {
+        if self.untimed {
             return i64::try_from(self.watch.began.elapsed().as_micros()).ok();
         }
         self.picture.timestamp().map(|timestamp| self.micros(timestamp))
@@ -251,7 +253,7 @@ impl Decoder {
 
     /// Whether a picture's place is when it came, because the stream bears no times.
     pub fn is_untimed(&self) -> bool {
-        self.is_live() && UNTIMED.contains(&self.input.format().name())
+        self.untimed
     }
 
     /// Whether pictures are looked at as fast as they come; else what is looked at is from
@@ -355,7 +357,8 @@ impl Decoder {
     }
 
     fn check_size(&self) -> Result<(), DecodeError> {
-        let (width, height) = self.size();
+        // For each picture, whether it is looked at or not: turned, it has as many pixels.
+        let (width, height) = (self.picture.width(), self.picture.height());
         if 2 <= width && 2 <= height && u64::from(width) * u64::from(height) <= PIXELS_MAX {
             return Ok(());
         }

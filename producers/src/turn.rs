@@ -30,16 +30,6 @@ impl Turn {
         }
     }
 
-    /// Of the orientation that a photo's Exif tells.
-    pub(crate) fn of_exif(orientation: &str) -> Turn {
-        match orientation.trim() {
-            "3" => Turn::Half,
-            "6" => Turn::Quarter,
-            "8" => Turn::ThreeQuarters,
-            _ => Turn::None,
-        }
-    }
-
     /// Width and height once it is turned.
     pub(crate) fn size(self, (width, height): (u32, u32)) -> (u32, u32) {
         match self {
@@ -118,9 +108,5 @@ mod tests {
         assert_eq!(of([0, -one, 0, one, 0, 0, 0, 0, 1 << 30]), Turn::ThreeQuarters);
         assert_eq!(of([-one, 0, 0, 0, one, 0, 0, 0, 1 << 30]), Turn::None, "mirrored");
         assert_eq!(Turn::of_matrix(&[0; 7]), Turn::None);
-        assert_eq!(
-            ["      6", "1", "3", "8", "?"].map(Turn::of_exif),
-            [Turn::Quarter, Turn::None, Turn::Half, Turn::ThreeQuarters, Turn::None,]
-        );
     }
 }

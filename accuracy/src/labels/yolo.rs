@@ -138,7 +138,8 @@ fn true_box(line: &str, classes: &[Arc<str>], reading: &Reading) -> Result<TrueB
         format!("class {index}, but there are {known}, from 0 ({names}); name them with --classes")
     })?;
     let mut values = [0.0, 0.0, 0.0, 0.0, 1.0];
-    for (value, word) in values.iter_mut().zip(numbers) {
+    let read = if reading.sixth_is_visible { 5 } else { 4 };
+    for (value, word) in values.iter_mut().zip(numbers).take(read) {
         *value = word.parse().map_err(|_| format!("{word:?} is no number"))?;
     }
     let [cx, cy, w, h, sixth] = values;

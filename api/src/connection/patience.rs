@@ -22,7 +22,7 @@ const PIECE_BYTES: usize = 64 << 10;
 pub(super) struct Taken<S> {
     stream: S,
     limit: Duration,
-    /// Since something waits to be taken.
+    /// Runs while something waits to be taken.
     waits: Option<Pin<Box<Sleep>>>,
 }
 

@@ -46,13 +46,38 @@ fn turned(path: &Path, [a, b, c, d]: [i32; 4]) {
     fs::write(path, film).unwrap();
 }
 
+/// Red on the left, blue on the right.
+const RED_AND_BLUE: &str = "-f lavfi -i color=c=red:s=32x48:r=5:d=1 \
+     -f lavfi -i color=c=blue:s=32x48:r=5:d=1 -filter_complex hstack";
+
+/// Whether the first picture of `path` has this size, and is red at this place.
+fn is_red_at(path: &Path, size: (u32, u32), (x, y): (usize, usize)) -> bool {
+    let mut decoder = Decoder::open(&input(path), &DecodeOptions::default()).unwrap();
+    decoder.advance().unwrap().unwrap();
+    assert_eq!(decoder.size(), size);
+    let pixels = decoder.pixels().unwrap();
+    assert_eq!((pixels.width(), pixels.height()), size);
+    let pixel = &pixels.row(y)[3 * x..3 * x + 3];
+    200 < pixel[0] && pixel[2] < 60
+}
+
+#[test]
+fn a_photo_is_seen_upright() {
+    let clips = Clips::new();
+    let photo = clips.make("held.jpg", &format!("{RED_AND_BLUE} -frames:v 1"));
+    assert!(is_red_at(&photo, (64, 48), (8, 24)));
+    let plain = fs::read(&photo).unwrap();
+    // Exif with one entry, the orientation: turned clockwise by a quarter.
+    let exif =
+        b"\xFF\xE1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    fs::write(&photo, [&plain[..2], exif, &plain[2..]].concat()).unwrap();
+    assert!(is_red_at(&photo, (48, 64), (24, 8)));
+}
+
 #[test]
 fn a_film_is_seen_upright() {
     let clips = Clips::new();
-    // Red on the left, blue on the right.
-    let source = "-f lavfi -i color=c=red:s=32x48:r=5:d=1 -f lavfi -i color=c=blue:s=32x48:r=5:d=1 \
-                  -filter_complex hstack -c:v libx264 -pix_fmt yuv420p";
-    let film = clips.make("held.mp4", source);
+    let film = clips.make("held.mp4", &format!("{RED_AND_BLUE} -c:v libx264 -pix_fmt yuv420p"));
     for (matrix, size, red_at) in [
         ([1, 0, 0, 1], (64, 48), (8, 24)),
         ([0, 1, -1, 0], (48, 64), (24, 8)),
@@ -60,14 +85,7 @@ fn a_film_is_seen_upright() {
         ([0, -1, 1, 0], (48, 64), (24, 56)),
     ] {
         turned(&film, matrix);
-        let mut decoder = Decoder::open(&input(&film), &DecodeOptions::default()).unwrap();
-        decoder.advance().unwrap().unwrap();
-        assert_eq!(decoder.size(), size, "{matrix:?}");
-        let pixels = decoder.pixels().unwrap();
-        assert_eq!((pixels.width(), pixels.height()), size);
-        let (x, y) = red_at;
-        let pixel = &pixels.row(y)[3 * x..3 * x + 3];
-        assert!(200 < pixel[0] && pixel[2] < 60, "{matrix:?}: {pixel:?}");
+        assert!(is_red_at(&film, size, red_at), "{matrix:?}");
     }
 }
 
