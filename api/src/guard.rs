@@ -14,9 +14,10 @@ use crate::auth;
 use crate::error::ApiError;
 use crate::state::Api;
 
-/// The page may load its own files and ask this server, and nothing else.
+/// The page may load its own files and ask this server, and nothing else. Pictures it
+/// asks for with its token, which an address cannot carry, and shows what it got.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
 /// Refuses, where nobody is asked for a token, a request for a name that is not ours: a

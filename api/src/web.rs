@@ -2,58 +2,40 @@
 
 use axum::Router;
 use axum::http::HeaderMap;
-use axum::response::Response;
 use axum::routing::get;
 
 use crate::state::Api;
 use crate::tagged::tagged;
 
-const PAGE: &str = include_str!("../web/index.html");
-const SCRIPT: &str = include_str!("../web/app.js");
-const LOGIN: &str = include_str!("../web/login.js");
-const CHART: &str = include_str!("../web/chart.js");
-const WORDS: &str = include_str!("../web/words.js");
-const STYLE: &str = include_str!("../web/style.css");
-const ICON: &str = include_str!("../web/icon.svg");
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
 
-const SCRIPT_TYPE: &str = "text/javascript; charset=utf-8";
+/// Where each is, of which type, and itself.
+const FILES: [(&str, &str, &str); 14] = [
+    ("/", HTML, include_str!("../web/index.html")),
+    ("/app.js", SCRIPT, include_str!("../web/app.js")),
+    ("/ask.js", SCRIPT, include_str!("../web/ask.js")),
+    ("/chart.js", SCRIPT, include_str!("../web/chart.js")),
+    ("/dom.js", SCRIPT, include_str!("../web/dom.js")),
+    ("/headcounts.js", SCRIPT, include_str!("../web/headcounts.js")),
+    ("/login.js", SCRIPT, include_str!("../web/login.js")),
+    ("/pictures.js", SCRIPT, include_str!("../web/pictures.js")),
+    ("/prices.js", SCRIPT, include_str!("../web/prices.js")),
+    ("/state.js", SCRIPT, include_str!("../web/state.js")),
+    ("/statistics.js", SCRIPT, include_str!("../web/statistics.js")),
+    ("/words.js", SCRIPT, include_str!("../web/words.js")),
+    ("/style.css", STYLE, include_str!("../web/style.css")),
+    ("/icon.svg", PICTURE, include_str!("../web/icon.svg")),
+];
 
 /// Open to anybody: the page asks for the token itself.
 pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/", get(page))
-        .route("/app.js", get(script))
-        .route("/chart.js", get(chart))
-        .route("/login.js", get(login))
-        .route("/words.js", get(words))
-        .route("/style.css", get(style))
-        .route("/icon.svg", get(icon))
-}
-
-async fn page(headers: HeaderMap) -> Response {
-    tagged(&headers, "text/html; charset=utf-8", PAGE)
-}
-
-async fn script(headers: HeaderMap) -> Response {
-    tagged(&headers, SCRIPT_TYPE, SCRIPT)
-}
-
-async fn chart(headers: HeaderMap) -> Response {
-    tagged(&headers, SCRIPT_TYPE, CHART)
-}
-
-async fn login(headers: HeaderMap) -> Response {
-    tagged(&headers, SCRIPT_TYPE, LOGIN)
-}
-
-async fn words(headers: HeaderMap) -> Response {
-    tagged(&headers, SCRIPT_TYPE, WORDS)
-}
-
-async fn style(headers: HeaderMap) -> Response {
-    tagged(&headers, "text/css; charset=utf-8", STYLE)
-}
-
-async fn icon(headers: HeaderMap) -> Response {
-    tagged(&headers, "image/svg+xml", ICON)
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, content)| {
+        router.route(
+            path,
+            get(move |headers: HeaderMap| async move { tagged(&headers, kind, content) }),
+        )
+    })
 }

@@ -123,7 +123,7 @@ fn an_empty_farm_is_told_as_empty() {
     let Some(browser) = Browser::find() else { return };
     let farm = Farm::open(false, None);
     let shown = browser.document(&farm.url, &View::default(), BUDGET);
-    assert!(shown.contains(r#"<section id="empty" class="empty">"#), "{shown}");
+    assert!(shown.contains(r#"<div id="empty" class="empty">"#), "{shown}");
     assert!(shown.contains("No picture yet"), "{shown}");
 }
 
