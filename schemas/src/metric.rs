@@ -18,14 +18,15 @@ pub struct MetricRules {
 }
 
 impl Default for MetricRules {
-    /// `lying`, `standing`, and `total`, which is both.
+    /// `lying`, `standing`, and `total`, which is both. Their classes are those of the
+    /// built-in model, and those of the original system's clients.
     fn default() -> MetricRules {
         let classes = |names: &[&str]| names.iter().copied().map(String::from).collect();
         MetricRules {
             declared: BTreeMap::from([
-                ("lying".into(), classes(&["lying"])),
-                ("standing".into(), classes(&["standing"])),
-                ("total".into(), classes(&["lying", "standing"])),
+                ("lying".into(), classes(&["lying", "couche"])),
+                ("standing".into(), classes(&["standing", "debout"])),
+                ("total".into(), classes(&["lying", "standing", "couche", "debout"])),
             ]),
         }
     }
@@ -101,6 +102,7 @@ mod tests {
         let of = |class| rules.metrics_of(class).join(" + ");
         assert_eq!(of("lying"), "lying + total");
         assert_eq!(of("standing"), "standing + total");
+        assert_eq!((of("couche"), of("debout")), (of("lying"), of("standing")));
         assert_eq!(of("person"), "person");
         assert_eq!(of("total"), "total (class)");
     }

@@ -33,11 +33,18 @@ pub(super) struct Described {
     /// Before this moment, in the same forms.
     #[param(example = "2026-03-02")]
     to: Option<String>,
-    /// Records in one answer.
-    #[param(minimum = 1, maximum = 10000)]
-    limit: Option<u32>,
     /// From the header Link of an earlier answer: where the rest begins.
     cursor: Option<String>,
+}
+
+/// How many minutes or hours.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only the document is made from it")]
+pub(super) struct DescribedLimit {
+    /// Minutes or hours of a camera in one answer; 10,000 if not given.
+    #[param(minimum = 1, maximum = 10000)]
+    limit: Option<u32>,
 }
 
 /// One camera or all, for the routes that know no more.

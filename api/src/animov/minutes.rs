@@ -11,7 +11,7 @@ use schemas::window::{Calendar, WindowSize};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::criteria::{Criteria, Described, ROWS_MAX};
+use super::criteria::{Criteria, Described, DescribedLimit, ROWS_MAX};
 use super::measured::{
     deviation, histogram, minute_id, modes, quotient, rounded, statistics, window_id,
 };
@@ -122,7 +122,7 @@ pub(super) fn seconds(state: &WindowState) -> i64 {
 #[utoipa::path(
     get,
     path = "/stats_minute",
-    params(Described),
+    params(Described, DescribedLimit),
     responses(
         (status = 200, description = "Minutes, by time and source.", body = Vec<MinuteRow>),
         Unchanged,
@@ -196,6 +196,7 @@ impl ClassMinuteRow {
     path = "/get_data_animov_ch_minutes",
     params(
         Described,
+        DescribedLimit,
         ("class" = Option<String>, Query, example = "couche",
          description = "Only this class: `total`, `couche`, `debout`, or a further one by its name."),
     ),
@@ -316,7 +317,12 @@ impl Behaviours {
 #[utoipa::path(
     get,
     path = "/chevres_minutes",
-    params(Described),
+    params(
+        Described,
+        DescribedLimit,
+        ("class" = Option<String>, Query, example = "eat",
+         description = "Only minutes in which this class was seen."),
+    ),
     responses(
         (status = 200, description = "Minutes, by time and source.",
          body = Vec<BehaviourMinuteRow>),
@@ -329,9 +335,10 @@ pub(super) async fn chevres_minutes(
     viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
-    params: Params,
+    mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let metric = metric(&api, &mut params)?;
     let criteria = criteria(&api, &viewer, params)?;
     let page = read(&api, WindowSize::Minute, criteria).await?;
     let row = |state: &WindowState| {
@@ -340,7 +347,8 @@ pub(super) async fn chevres_minutes(
         let (id, source) = (window_id(state), state.source.get());
         Some(BehaviourMinuteRow { id, jour, source, minutes, heure, behaviours })
     };
-    let rows: Vec<_> = page.windows.iter().filter_map(row).collect();
+    let windows = page.windows.iter().filter(|state| saw(state, metric.as_ref()));
+    let rows: Vec<_> = windows.filter_map(row).collect();
     Ok(page.answer(&headers, &uri, &rows))
 }
 
@@ -348,7 +356,12 @@ pub(super) async fn chevres_minutes(
 #[utoipa::path(
     get,
     path = "/chevres_heures",
-    params(Described),
+    params(
+        Described,
+        DescribedLimit,
+        ("class" = Option<String>, Query, example = "eat",
+         description = "Only hours in which this class was seen."),
+    ),
     responses(
         (status = 200, description = "Hours, by time and source.", body = Vec<BehaviourHourRow>),
         Unchanged,
@@ -360,9 +373,10 @@ pub(super) async fn chevres_heures(
     viewer: Viewer,
     State(api): State<Api>,
     uri: Uri,
-    params: Params,
+    mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let metric = metric(&api, &mut params)?;
     let criteria = criteria(&api, &viewer, params)?;
     let page = read(&api, WindowSize::Hour, criteria).await?;
     let row = |state: &WindowState| {
@@ -371,7 +385,8 @@ pub(super) async fn chevres_heures(
         let (id, source) = (window_id(state), state.source.get());
         Some(BehaviourHourRow { id, jour, source, heure, behaviours })
     };
-    let rows: Vec<_> = page.windows.iter().filter_map(row).collect();
+    let windows = page.windows.iter().filter(|state| saw(state, metric.as_ref()));
+    let rows: Vec<_> = windows.filter_map(row).collect();
     Ok(page.answer(&headers, &uri, &rows))
 }
 
@@ -379,6 +394,18 @@ pub(super) async fn chevres_heures(
 fn on_the_sites_clocks(state: &WindowState, calendar: &Calendar) -> Option<(String, i8, i8)> {
     let local = calendar.local(state.window.start)?;
     Some((format!("{} 00:00:00", local.date()), local.hour(), local.minute()))
+}
+
+/// The metric of the class that is asked for.
+fn metric(api: &Api, params: &mut Params) -> Result<Option<Arc<str>>, ApiError> {
+    let class = params.take("class", params::parsed::<String>)?;
+    Ok(class.map(|class| FrenchNames(&api.site().postures).metric(&class)))
+}
+
+/// Whether there was an animal of `metric` in the window; without one, always.
+fn saw(state: &WindowState, metric: Option<&Arc<str>>) -> bool {
+    let seen = |metric| histogram(state, metric).statistics().is_some_and(|of| 0 < of.sum);
+    metric.is_none_or(seen)
 }
 
 fn criteria(api: &Api, viewer: &Viewer, mut params: Params) -> Result<Criteria, ApiError> {

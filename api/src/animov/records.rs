@@ -243,6 +243,8 @@ pub(super) struct DetectionRow {
     path = "/get_data_animov_ch",
     params(
         Described,
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000,
+         description = "Records in one answer; 1000 if not given."),
         ("class" = Option<String>, Query, example = "couche", description = "Only boxes of this class."),
     ),
     responses(

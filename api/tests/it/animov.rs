@@ -162,6 +162,13 @@ async fn behaviours_are_means_on_the_sites_clocks() {
     assert_eq!(table(&minutes, &["minutes"]), ["30"]);
     let hours = client.get("/chevres_heures").await;
     assert_eq!(table(&hours, &fields), ["2026-03-02 00:00:00 0 1 1.0 0.0 1.5 0.0"]);
+    // Of a class only those in which it was seen.
+    for path in ["/chevres_minutes", "/chevres_heures"] {
+        for (class, rows) in [("eat", 1), ("drink", 0), ("couche", 0)] {
+            let answer = client.get(&format!("{path}?class={class}")).await;
+            assert_eq!(table(&answer, &fields).len(), rows, "{path}, {class}");
+        }
+    }
 }
 
 #[tokio::test]
