@@ -92,6 +92,24 @@ impl OriginalDatabase {
         })
     }
 
+    /// The sources that have rows, ascending, and how many each has. A row that names none
+    /// is not among them.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be reached or read.
+    pub fn sources(&self) -> Result<Vec<(i64, u64)>, StoreError> {
+        let sql = format!(
+            "SELECT CAST(source AS SIGNED), COUNT(*) FROM {TABLE} \
+             WHERE source IS NOT NULL GROUP BY source ORDER BY source"
+        );
+        self.ask("list the sources of", async |link| {
+            let row =
+                |row: &MySqlRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
+            link.rows(sqlx::query(AssertSqlSafe(sql.clone())), row).await
+        })
+    }
+
     /// The next rows by key, `limit` at most; none at the end.
     ///
     /// # Errors
