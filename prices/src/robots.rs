@@ -43,7 +43,7 @@ impl Robots {
                 }
                 "allow" | "disallow" => {
                     in_names = false;
-                    let rule = Rule { allows: key == "allow", pattern: value.to_owned() };
+                    let rule = Rule { allows: key == "allow", pattern: normal(value) };
                     // A rule without a path says nothing.
                     if rule.pattern.is_empty() {
                         continue;
@@ -67,10 +67,36 @@ impl Robots {
 
     /// Whether we may ask for `path`, which has its query behind it.
     pub(crate) fn allow(&self, path: &str) -> bool {
-        let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, path));
+        let normal = normal(path);
+        let matching = self.rules.iter().filter(|rule| matches(&rule.pattern, &normal));
         let most = matching.max_by_key(|rule| (rule.pattern.len(), rule.allows));
         most.is_none_or(|rule| rule.allows) || path == "/robots.txt"
     }
+}
+
+/// A path as rules and addresses are compared (RFC 9309, 2.2.2): a character that needs no
+/// encoding stands for itself, and any other byte beyond ASCII is encoded.
+fn normal(path: &str) -> String {
+    let mut normal = String::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
+        let encoded = (*byte == b'%').then(|| Some(16 * digit(0)? + digit(1)?)).flatten();
+        let encoded = encoded.and_then(|byte| u8::try_from(byte).ok());
+        if encoded.is_some() {
+            rest = behind.get(2..).unwrap_or_default();
+        }
+        match (encoded, *byte) {
+            (Some(plain), _) if plain.is_ascii_alphanumeric() || b"-._~".contains(&plain) => {
+                normal.push(char::from(plain));
+            }
+            (Some(byte), _) => normal.push_str(&format!("%{byte:02X}")),
+            (None, byte) if byte.is_ascii() => normal.push(char::from(byte)),
+            (None, byte) => normal.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    normal
 }
 
 /// Whether a list of names means us: `animov`, whatever stands behind it.
@@ -132,6 +158,24 @@ mod tests {
             [("/", true), ("/a", false), ("/a/c", false), ("/a/b/d", true), ("/c", true)]
         {
             assert_eq!(allowed(robots, path), is_allowed, "{path}");
+        }
+    }
+
+    #[test]
+    fn however_it_is_encoded_a_path_is_the_same() {
+        for (pattern, path, is_allowed) in [
+            ("/prix/été", "/prix/%C3%A9t%c3%a9", false),
+            ("/prix/%c3%a9t%C3%A9", "/prix/%C3%A9t%C3%A9/foin", false),
+            ("/%7Ea", "/~a", false),
+            ("/~a", "/%7ea", false),
+            // A slash that is encoded is none.
+            ("/a%2fb", "/a/b", true),
+            ("/a%2fb", "/a%2Fb", false),
+            ("/100%", "/100%", false),
+            ("/%zz", "/%zz", false),
+        ] {
+            let robots = format!("User-agent: *\nDisallow: {pattern}");
+            assert_eq!(allowed(&robots, path), is_allowed, "{pattern} {path}");
         }
     }
 
