@@ -123,10 +123,11 @@ fn drain(site: &Site<'_>, frames: u64) -> Outcome<Duration> {
     consumer.assign(&list)?;
     let (mut read, mut bytes) = (0, 0);
     while read < frames {
-        if let Some(message) = consumer.poll(Duration::from_secs(10)) {
-            bytes += message?.payload().map_or(0, <[u8]>::len);
-            read += 1;
-        }
+        let Some(message) = consumer.poll(Duration::from_secs(10)) else {
+            return Err(format!("the log gave {read} records of {frames}").into());
+        };
+        bytes += message?.payload().map_or(0, <[u8]>::len);
+        read += 1;
     }
     if bytes == 0 { Err("nothing was drained".into()) } else { Ok(begun.elapsed()) }
 }
