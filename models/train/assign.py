@@ -1,8 +1,8 @@
 """Which cells are to answer for which animal: task-aligned assignment (TOOD, Feng et al. 2021).
 
 A cell answers for an animal if it already does so well: the product of the score and a power of the
-box's overlap decides. The best few cells of each animal are taken for its box and posture, and the best
-one of all for its being counted (`one_to_one`), so what a cell learns and what is read of it agree.
+box's overlap decides. The best few cells of each animal are taken, so what a cell learns and what
+suppression will keep of it agree.
 
 Only cells near an animal's centre are looked at, five by five on each grid. The cost is then that of
 the animals and not of all cells times all animals, which matters where a training step itself takes
@@ -25,8 +25,6 @@ SCORE_POWER = 0.5
 OVERLAP_POWER = 6.0
 #: Cells looked at to each side of the one that holds the centre.
 REACH = 2
-#: How often animals whose best cell went to another choose among those that are left.
-ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -58,51 +56,29 @@ class Assignment:
     target: Tensor
 
 
-@dataclass(frozen=True)
-class Near:
-    """The cells near each animal's centre, `[G, K]`, nearest first on each grid."""
-
-    #: picture * cells + cell.
-    cell: Tensor
-    #: Whether it may answer for the animal.
-    valid: Tensor
-    #: Of the box that it answered with the animal's.
-    overlap: Tensor
-
-    def alignment(self, score: Tensor) -> Tensor:
-        """How well each cell does with the `score` it gave, `[G, K]`; 0 where it may not."""
-        # A box may not overlap at all yet; then the nearest cells learn, as they stand first.
-        nearness = torch.linspace(1e-9, 1e-10, self.cell.shape[1])
-        return (score.pow(SCORE_POWER) * self.overlap.pow(OVERLAP_POWER) + nearness) * self.valid
-
-
-def near(animals: Animals, corners: Tensor, height: int, width: int) -> Near:
-    """Where what was answered, the boxes' `corners` `[B, N, 4]`, may be for `animals`."""
+def assign(
+    animals: Animals, corners: Tensor, scores: Tensor, height: int, width: int
+) -> Assignment:
+    """Assigns `animals` by what was answered: `corners` `[B, N, 4]` and `scores` `[B, N, C]`."""
+    count = corners.shape[1]
     cell, valid = candidates(animals.corners, height, width)
-    flat = cell + animals.picture[:, None] * corners.shape[1]
+    flat = cell + animals.picture[:, None] * count
     overlap = iou(corners.reshape(-1, 4)[flat], animals.corners[:, None, :]).clamp_min(0.0)
-    return Near(flat, valid, overlap)
-
-
-def assign(animals: Animals, near: Near, scores: Tensor, counted: Tensor) -> Assignment:
-    """Assigns to `animals` the best few cells each, by the `scores` `[B, N, C]` that were answered, and
-    in any case the one that is to count it (`counted` `[G]`), which must have its box."""
-    flat, overlap = near.cell, near.overlap
-    cells = scores.shape[0] * scores.shape[1]
-    alignment = near.alignment(scores.reshape(cells, -1)[flat, animals.label[:, None]])
-    counts = (flat == counted[:, None]).float()
-    best, at = (alignment + counts).topk(min(CELLS_MAX, flat.shape[1]), dim=1)
+    score = scores.reshape(-1, scores.shape[-1])[flat, animals.label[:, None]]
+    alignment = score.pow(SCORE_POWER) * overlap.pow(OVERLAP_POWER) * valid
+    # A box may not overlap at all yet; then the nearest cells learn, as they stand first.
+    nearness = torch.linspace(1e-9, 1e-10, cell.shape[1])
+    best, at = (alignment + nearness * valid).topk(min(CELLS_MAX, cell.shape[1]), dim=1)
     taken = best > 0.0
     chosen = flat.gather(1, at)
     overlap = overlap.gather(1, at)
     owner = torch.arange(len(animals))[:, None].expand_as(chosen)
 
     chosen, overlap_here, owner = chosen[taken], overlap[taken], owner[taken]
-    # A cell that several animals chose is the one's that it counts, else the one's that its box overlaps most.
-    claim = overlap_here + 2.0 * counts.gather(1, at)[taken]
-    most = torch.full((cells,), -1.0)
-    most.scatter_reduce_(0, chosen, claim, reduce="amax")
-    kept = claim == most[chosen]
+    # A cell that several animals chose is the one's that its box overlaps most.
+    most = torch.full((corners.shape[0] * count,), -1.0)
+    most.scatter_reduce_(0, chosen, overlap_here, reduce="amax")
+    kept = overlap_here == most[chosen]
     chosen, owner, overlap_here = chosen[kept], owner[kept], overlap_here[kept]
     alignment_here = alignment.gather(1, at)[taken][kept]
 
@@ -112,27 +88,6 @@ def assign(animals: Animals, near: Near, scores: Tensor, counted: Tensor) -> Ass
 
     relative = alignment_here / best_of(alignment_here).clamp_min(1e-9)
     return Assignment(chosen, owner, relative * best_of(overlap_here))
-
-
-def one_to_one(near: Near, scores: Tensor) -> Tensor:
-    """The one cell that is to count each animal `[G]`, by the `scores` `[B, N]` of being that; -1 for an
-    animal to which others left none, or not in so many rounds."""
-    alignment = near.alignment(scores.reshape(-1)[near.cell])
-    chosen = torch.full((len(alignment),), -1)
-    free = torch.ones(scores.numel(), dtype=torch.bool)
-    number = torch.arange(len(alignment))
-    for _ in range(ROUNDS):
-        best, at = (alignment * free[near.cell]).max(dim=1)
-        best = best * (chosen < 0)
-        cell = near.cell.gather(1, at[:, None])[:, 0]
-        # Of animals that want the same cell the one gets it for which it does best.
-        most = torch.zeros(scores.numel()).scatter_reduce_(0, cell, best, reduce="amax")
-        won = (0.0 < best) & (best == most[cell])
-        first = torch.full((scores.numel(),), len(number)).scatter_reduce_(0, cell[won], number[won], reduce="amin")
-        won &= number == first[cell]
-        chosen[won] = cell[won]
-        free[cell[won]] = False
-    return chosen
 
 
 def candidates(corners: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,7 @@ the deviation that were found, and the scale and shift that undo both. Nothing e
 the net answers as the file does. Its filters are brought to the size that a new net's have, which
 the normalisation takes away again: how fast a filter turns depends on its size.
 
-Classes that the file does not name are learned from nothing; where animals are is not. A file
-of a net that had no branch for what counts gives its objectness to it.
+Classes that the file does not name are learned from nothing; where animals are is not.
 """
 
 from __future__ import annotations
@@ -42,16 +41,13 @@ def begin(detector: net.Detector, file: Path, classes: list[str], pictures: Iter
     with torch.no_grad():
         for name, part in detector.named_modules():
             if isinstance(part, net.Convolution):
-                # A net without the branch counts by objectness, which is told beside the place.
-                known_name = name if name in found else f"{name.removesuffix('one')}place"
-                unfold(part, found[known_name].convolution, *statistics[known_name])
+                unfold(part, found[name].convolution, *statistics[name])
             elif isinstance(part, net.Head):
                 for to, at in same:
                     part.postured.weight[to] = found[name].postured.weight[at]
                     part.postured.bias[to] = found[name].postured.bias[at]
-                part.placed.load_state_dict(found[name].placed.state_dict())
-                if part.chosen is not None:
-                    part.chosen.load_state_dict(found[name].counting())
+                part.placed.weight.copy_(found[name].placed.weight)
+                part.placed.bias.copy_(found[name].placed.bias)
 
 
 def digest(file: Path | None) -> str | None:
@@ -110,7 +106,7 @@ def folded_net(file: Path, wanted: net.Shape) -> tuple[net.Detector, list[str]]:
         raise DataError(
             f"cannot begin with {file}: wanted is a model that train.py wrote, with its facts in {about}: {error}"
         ) from error
-    free = {"height": wanted.height, "width": wanted.width, "classes": wanted.classes, "one_to_one": wanted.one_to_one}
+    free = {"height": wanted.height, "width": wanted.width, "classes": wanted.classes}
     if dataclasses.replace(shape, **free) != wanted:
         raise DataError(f"cannot begin with {file}: its net is {shape}, wanted is {wanted}")
     known = folded(net.Detector(shape))
@@ -119,8 +115,6 @@ def folded_net(file: Path, wanted: net.Shape) -> tuple[net.Detector, list[str]]:
 
 
 def shape_of(told: dict[str, object]) -> net.Shape:
-    # Facts that do not tell of the branch are of a net that had none.
-    told = {"one_to_one": False} | told
     return net.Shape(**{name: tuple(v) if isinstance(v, list) else v for name, v in told.items()})
 
 

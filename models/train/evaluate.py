@@ -29,8 +29,8 @@ SCORE_MIN = 0.01
 THRESHOLDS = tuple(round(0.1 + 0.05 * step, 2) for step in range(11))
 #: What is tried as a reading. Animals behind each other overlap by half and are two, two boxes of one
 #: animal overlap by more; how much more, the net decides.
-CONFIDENCES = tuple(round(0.1 + 0.01 * step, 2) for step in range(51))
-OVERLAPS = tuple(round(0.35 + 0.05 * step, 2) for step in range(12))
+CONFIDENCES = tuple(round(0.1 + 0.01 * step, 2) for step in range(31))
+OVERLAPS = tuple(round(0.35 + 0.05 * step, 2) for step in range(7))
 
 Array = NDArray[np.float32]
 #: Pictures `[B, H, W, 3]` bytes to outputs `[B, 4 + classes, N]` as the exported model answers.

@@ -11,10 +11,6 @@ What it is built for decides its form:
   times faster there (`Pointwise`).
 - A goat stands or lies, never both. So a cell answers how sure it is of an animal, and of its
   posture given one: two classes cannot both be sure of one animal.
-- What matters is how many animals there are. Many cells answer for each, of which suppression by
-  overlap leaves two where they disagree about the box, and one of two animals that stand behind each other.
-  So a branch of the head says which one cell of an animal is to be counted (the one-to-one head of
-  YOLOv10, Wang et al. 2024); the others' objectness only teaches.
 """
 
 from __future__ import annotations
@@ -29,14 +25,8 @@ from torch.nn import functional as F
 #: The grids' cells, in input pixels. The contract that animov reads wants these three.
 STRIDES = (8, 16, 32)
 
-#: Values of a cell before the others: centre, size.
+#: Values of a cell before the classes: centre, size, objectness.
 BOX_VALUES = 4
-#: Where objectness is among a cell's values: whether there is an animal.
-OBJECT = BOX_VALUES
-#: Whether this is the animal's one cell.
-ONE = OBJECT + 1
-#: The first class.
-CLASSES = ONE + 1
 
 #: A side of a box is at most exp(this) strides: far beyond the input, and finite.
 LOG_SIDE_MAX = 4.0
@@ -58,8 +48,6 @@ class Shape:
     blocks: tuple[int, int, int] = (2, 2, 1)
     #: Channels of each branch of a head.
     head: int = 64
-    #: Whether there is a branch that says which cell of an animal is to be counted.
-    one_to_one: bool = True
 
 
 class Pointwise(nn.Module):
@@ -115,18 +103,15 @@ class Stage(nn.Sequential):
 
 
 class Head(nn.Module):
-    """What the cells of one grid answer: box, objectness, whether they count, and a logit for each class.
+    """What the cells of one grid answer: box, objectness, and a logit for each class.
 
-    Where an animal ends, which cell is to speak for it and how it lies are told by different things, so
-    each has a branch of its own.
+    Where an animal ends and how it lies are told by different things, so each has a branch of its own.
     """
 
-    def __init__(self, inputs: int, hidden: int, classes: int, one_to_one: bool) -> None:
+    def __init__(self, inputs: int, hidden: int, classes: int) -> None:
         super().__init__()
         self.place = Convolution(inputs, hidden)
         self.placed = Pointwise(hidden, BOX_VALUES + 1, bias=True)
-        self.one = Convolution(inputs, hidden) if one_to_one else None
-        self.chosen = Pointwise(hidden, 1, bias=True) if one_to_one else None
         self.posture = Convolution(inputs, hidden)
         self.postured = Pointwise(hidden, classes, bias=True)
         with torch.no_grad():
@@ -134,24 +119,12 @@ class Head(nn.Module):
             self.postured.weight.mul_(0.1)
             # An animal in one of a hundred cells, to begin with; else the first steps would be
             # spent on saying no.
-            self.placed.bias[OBJECT] = -math.log(99.0)
+            self.placed.bias[BOX_VALUES] = -math.log(99.0)
             # Two cells wide.
             self.placed.bias[2:BOX_VALUES] = math.log(2.0)
-            if self.chosen is not None:
-                self.chosen.weight.mul_(0.1)
-                self.chosen.bias.fill_(-math.log(99.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        answers = [self.placed(self.place(x))]
-        answers.append(self.chosen(self.one(x)) if self.chosen is not None else answers[0][:, OBJECT : OBJECT + 1])
-        answers.append(self.postured(self.posture(x)))
-        return torch.cat(answers, dim=1)
-
-    def counting(self) -> dict[str, Tensor]:
-        """Weight and bias of what is told to count: without the branch objectness."""
-        if self.chosen is not None:
-            return self.chosen.state_dict()
-        return {name: value[OBJECT : OBJECT + 1] for name, value in self.placed.state_dict().items()}
+        return torch.cat((self.placed(self.place(x)), self.postured(self.posture(x))), dim=1)
 
 
 class Detector(nn.Module):
@@ -177,11 +150,11 @@ class Detector(nn.Module):
         self.fine_up = Convolution(fine, middle, stride=2)
         self.middle_up = Convolution(middle, coarse, stride=2)
         self.heads = nn.ModuleList(
-            Head(channels, shape.head, shape.classes, shape.one_to_one) for channels in shape.channels
+            Head(channels, shape.head, shape.classes) for channels in shape.channels
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures `[B, 3, H, W]` of 0 to 1 to raw answers `[B, N, 6 + classes]`."""
+        """Pictures `[B, 3, H, W]` of 0 to 1 to raw answers `[B, N, 5 + classes]`."""
         fine = self.fine(self.stem(pictures))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
@@ -210,7 +183,7 @@ def cells(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def boxes(answers: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
-    """The boxes `[..., 4]` (cx, cy, w, h, input pixels) of raw answers `[..., 6 + classes]`."""
+    """The boxes `[..., 4]` (cx, cy, w, h, input pixels) of raw answers `[..., 5 + classes]`."""
     middle = centres + answers[..., 0:2] * strides[..., None]
     sides = answers[..., 2:4].clamp(-LOG_SIDE_MAX, LOG_SIDE_MAX).exp() * strides[..., None]
     return torch.cat((middle, sides), dim=-1)
@@ -218,17 +191,17 @@ def boxes(answers: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
 
 def scores(answers: Tensor) -> Tensor:
     """How sure a cell is of an animal of each class: `[..., classes]`, together at most 1."""
-    objectness = answers[..., OBJECT : OBJECT + 1].sigmoid()
-    return objectness * answers[..., CLASSES:].softmax(dim=-1)
+    objectness = answers[..., BOX_VALUES : BOX_VALUES + 1].sigmoid()
+    return objectness * answers[..., BOX_VALUES + 1 :].softmax(dim=-1)
 
 
 def told(answers: Tensor) -> Tensor:
-    """What the exported model tells: how sure a cell is to be an animal's one, as the score of the likelier
+    """What the exported model tells: how sure a cell is of an animal, as the score of the likelier
     posture. How sure it is of the posture does not make the animal less sure; else animals whose
     posture is doubtful, half of the hidden ones, would not be counted at all."""
-    counted = answers[..., ONE : ONE + 1].sigmoid()
+    objectness = answers[..., BOX_VALUES : BOX_VALUES + 1].sigmoid()
     # Sharp, but without the jump that some runtimes have no operator for.
-    return counted * (64.0 * answers[..., CLASSES:]).softmax(dim=-1)
+    return objectness * (64.0 * answers[..., BOX_VALUES + 1 :]).softmax(dim=-1)
 
 
 def weights(net: nn.Module) -> int:

@@ -27,7 +27,7 @@ import together
 from begin import folded_net
 from data import DataError, load
 from facts import facts
-from training import PHASES_FROM, PHASES_FROM_BEGUN, Training, check_checkpoint, say, shape_of
+from training import Training, check_checkpoint, say, shape_of
 
 
 def arguments() -> argparse.Namespace:
@@ -53,9 +53,6 @@ def arguments() -> argparse.Namespace:
     add("--batch", type=int, default=16, help="pictures a step and process (default 16)")
     add("--rate", type=float, default=2e-3, help="highest learning rate (default 0.002)")
     add("--decay", type=float, default=0.05, help="weight decay (default 0.05)")
-    add("--phases", type=float, nargs=2, metavar=("MILD", "PLAIN"),
-        help="parts of the budget from which pictures are changed little, and only shifted and mirrored "
-        f"(default {' '.join(map(str, PHASES_FROM))}, with --from {' '.join(map(str, PHASES_FROM_BEGUN))})")
     add("--height", type=int, default=256, help="the input's height, a multiple of 32 (default 256)")
     add("--width", type=int, default=416, help="the input's width, a multiple of 32 (default 416)")
     add("--validate-every", type=float, default=5.0, metavar="MINUTES",
@@ -68,8 +65,6 @@ def arguments() -> argparse.Namespace:
             parser.error(f"a side of the input is a multiple of 32, {side} is not")
     if not 0.0 < options.minutes or (options.pictures is not None and options.pictures < 1):
         parser.error("a budget is more than nothing")
-    if options.phases and not 0.0 <= options.phases[0] <= options.phases[1] <= 1.0:
-        parser.error("--phases are two parts from 0 to 1, the smaller one first")
     if options.batch < 2 or options.processes < 1:
         parser.error("a step takes 2 pictures or more in 1 process or more")
     if options.resume and not options.out.with_suffix(".pt").is_file():

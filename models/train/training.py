@@ -11,9 +11,9 @@ import copy
 import dataclasses
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 import begin
@@ -25,12 +25,11 @@ from data import DataError, Dataset
 from loss import Criterion
 from together import Group
 
-#: The part of the budget until which the learning rate rises.
+#: Parts of the budget: until here the learning rate rises, and from there on augmentation is weaker.
 WARM_UP = 0.03
-#: The parts from which augmentation is mild, and none but shifts and mirroring.
-PHASES_FROM = (0.65, 0.89)
+PHASES_FROM = (0.0, 0.65, 0.89)
 #: The same where the weights are another model's, which has seen the worst.
-PHASES_FROM_BEGUN = (0.2, 0.7)
+PHASES_FROM_BEGUN = (0.0, 0.2, 0.7)
 #: The last learning rate, as a part of the highest.
 LAST = 0.01
 GRADIENT_MAX = 10.0
@@ -60,12 +59,9 @@ class Progress:
         return min(self.seconds / (60.0 * options.minutes), 1.0)
 
 
-def phase_at(part: float, options: argparse.Namespace) -> int:
-    return sum(begins <= part for begins in phases_of(options))
-
-
-def phases_of(options: argparse.Namespace) -> list[float]:
-    return options.phases or list(PHASES_FROM_BEGUN if options.begin else PHASES_FROM)
+def phase_at(part: float, begun: bool) -> int:
+    phases = PHASES_FROM_BEGUN if begun else PHASES_FROM
+    return sum(begins <= part for begins in phases[1:])
 
 
 def rate_at(part: float, highest: float) -> float:
@@ -88,7 +84,6 @@ def fixed(options: argparse.Namespace, data: Dataset) -> dict[str, object]:
         "classes": data.classes,
         "seed": options.seed,
         "from": begin.digest(options.begin),
-        "phases": phases_of(options),
         "batch": options.batch,
         "processes": options.processes,
     }
@@ -172,7 +167,7 @@ class Training:
         batches = self.batches()
         report = Report(self)
         while part < 1.0:
-            phase = phase_at(part, self.options)
+            phase = phase_at(part, self.options.begin is not None)
             if phase != self.progress.phase:
                 self.progress.phase, self.progress.phase_steps = phase, 0
                 batches = self.batches()
@@ -185,14 +180,14 @@ class Training:
         if self.group.leads():
             self.save()
 
-    def step(self, batch: feed.Batch) -> tuple[dict[str, float], float]:
+    def step(self, batch: feed.Batch) -> tuple[tuple[float, float, float], float]:
         """One step; the parts of its loss, and of the budget the part that all processes go by."""
         # Weights stay f32; products of many are left to the processor's bfloat16 units.
         with torch.autocast("cpu", torch.bfloat16, enabled=self.halves):
             answers = self.net(feed.input_of(batch.pictures))
         loss = self.criterion(answers.float(), *batch.animals())
-        parts = loss.told()
-        if not all(map(math.isfinite, parts.values())):
+        parts = (loss.box.item(), loss.object.item(), loss.posture.item())
+        if not all(map(math.isfinite, parts)):
             raise RuntimeError(
                 f"the loss is no number after {self.progress.pictures} pictures: {parts}; try a lower --rate"
             )
@@ -236,19 +231,18 @@ class Report:
         self.restart()
 
     def restart(self) -> None:
-        self.since, self.sums, self.steps = time.monotonic(), Counter(), 0
+        self.since, self.sums, self.steps = time.monotonic(), np.zeros(3), 0
 
-    def after(self, parts: dict[str, float], part: float) -> None:
+    def after(self, parts: tuple[float, float, float], part: float) -> None:
         training, options, progress = self.training, self.training.options, self.training.progress
-        self.sums.update(parts)
-        self.steps += 1
+        self.sums, self.steps = self.sums + parts, self.steps + 1
         passed = time.monotonic() - self.since
         if options.line_every <= passed or 1.0 <= part:
-            means = {name: value / self.steps for name, value in self.sums.items()}
+            box, found, posture = self.sums / self.steps
             pictures = self.steps * options.batch * training.group.size
             say(
                 f"{100 * part:5.1f} %  {progress.pictures} pictures  {pictures / passed:.1f} pictures/s  "
-                f"loss {sum(means.values()):.4f} = {' + '.join(f'{name} {mean:.4f}' for name, mean in means.items())}  "
+                f"loss {box + found + posture:.4f} = box {box:.4f} + object {found:.4f} + posture {posture:.4f}  "
                 f"rate {rate_at(part, options.rate):.2e}"
             )
             self.restart()
