@@ -13,7 +13,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// Where each is, of which type, and itself.
-const FILES: [(&str, &str, &str); 14] = [
+const FILES: [(&str, &str, &str); 15] = [
     ("/", HTML, include_str!("../web/index.html")),
     ("/app.js", SCRIPT, include_str!("../web/app.js")),
     ("/ask.js", SCRIPT, include_str!("../web/ask.js")),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str, &str); 14] = [
     ("/dom.js", SCRIPT, include_str!("../web/dom.js")),
     ("/headcounts.js", SCRIPT, include_str!("../web/headcounts.js")),
     ("/login.js", SCRIPT, include_str!("../web/login.js")),
+    ("/metrics.js", SCRIPT, include_str!("../web/metrics.js")),
     ("/pictures.js", SCRIPT, include_str!("../web/pictures.js")),
     ("/prices.js", SCRIPT, include_str!("../web/prices.js")),
     ("/state.js", SCRIPT, include_str!("../web/state.js")),

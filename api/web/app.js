@@ -120,10 +120,9 @@ function showChoices() {
   $("source").value = view.source;
   for (const end of ["from", "to"]) if (document.activeElement !== $(end)) $(end).value = view[end];
   $("now").hidden = !view.from && !view.to;
-  for (const element of $("choices").querySelectorAll("fieldset")) {
-    element.hidden = !["which", ...pages[view.page].choices].includes(element.id);
+  for (const element of $("choices").querySelectorAll("#sources, .pills")) {
+    element.hidden = !pages[view.page].choices.includes(element.id);
   }
-  $("sources-choice").hidden = view.page === "prices";
 }
 
 function showEmpty() {
@@ -182,7 +181,6 @@ function askForToken() {
 function nobody() {
   rounds += 1;
   told.sources = [];
-  view.source = "all";
   lastAnswer = null;
   forgetAnswers();
   for (const page of Object.values(pages)) page.forget?.();
@@ -209,6 +207,9 @@ $("ask-form").addEventListener("submit", async (event) => {
 });
 $("leave").addEventListener("click", async () => {
   await leave();
+  // The next person may not be told of it.
+  view.source = "all";
+  remember();
   nobody();
   round();
 });

@@ -15,12 +15,12 @@ const ROWS = 96;
 /** Files that are listed. */
 const FILES = 50;
 
-export const choices = ["origins"];
+export const choices = ["sources", "origins"];
 
 /** The answer, and what was asked for. */
 let quarters = { of: "", body: null };
 let files = [];
-/** What each plot shows. */
+/** Of what each plot was drawn. */
 const drawn = new WeakMap();
 /** Whether somebody chose the source of the file that is brought. */
 let typed = false;
@@ -77,18 +77,18 @@ export function show() {
 }
 
 function plot(host, items, metrics, label) {
-  const voice = voiceOf();
+  const plan = JSON.stringify([view, host.clientWidth]);
+  const last = drawn.get(host);
+  if (host.hasChildNodes() && last?.body === quarters.body && last.plan === plan) return;
+  drawn.set(host, { body: quarters.body, plan });
   // What a quarter does not say is a hole, and not none.
   const windows = items.map(windowOf).filter((window) => metrics.every((name) => window.metrics[name].mean !== null));
   if (windows.length === 0 || host.clientWidth === 0) return host.replaceChildren();
-  const plan = JSON.stringify([windows, view, host.clientWidth]);
-  if (host.hasChildNodes() && drawn.get(host) === plan) return;
-  drawn.set(host, plan);
   const whole = view.origin === "camera" && !quarters.body.next_cursor;
   const from = (whole ? period().from : null) ?? windows[0].start;
   const to = Math.max(windows.at(-1).end, from + QUARTER);
   const colour = (metric) => (metric === "ratio" ? "metric-standing" : `metric-${metric}`);
-  draw(host, { windows, shown: metrics, from, to, known: windows.at(-1).end, voice, colour });
+  draw(host, { windows, shown: metrics, from, to, known: windows.at(-1).end, voice: voiceOf(), colour });
   host.setAttribute("aria-label", label);
 }
 

@@ -3,15 +3,14 @@
 
 import { Refused, ask, picture } from "./ask.js";
 import { $, copyOf, hold, put, text } from "./dom.js";
+import { colours } from "./metrics.js";
 import { asked, sourceName, told, view } from "./state.js";
 
 /** Pictures on one page. */
 const SHOWN = 12;
-/** Boxes that have a colour of their own; others share five. */
-const FIRST = ["lying", "standing"];
 const SVG = "http://www.w3.org/2000/svg";
 
-export const choices = [];
+export const choices = ["sources"];
 
 let skip = 0;
 let list = null; // the answer that is shown
@@ -22,14 +21,14 @@ export async function refresh() {
   const path = where();
   if (path !== of) skip = 0;
   const at = skip;
-  const { body, changed } = await ask(`${path}&limit=${SHOWN}&skip=${at}`);
+  const { body } = await ask(`${path}&limit=${SHOWN}&skip=${at}`);
   if (path !== where() || at !== skip) return;
   // Behind the last, as when retention took some.
   if (body.items.length === 0 && 0 < skip) {
     skip = Math.max(0, skip - SHOWN);
     return refresh();
   }
-  if (!changed && body === list && path === of) return retry();
+  if (body === list && path === of) return retry();
   [of, list] = [path, body];
   show();
 }
@@ -41,7 +40,9 @@ const where = () => `v1/snapshots?order=newest${bySource()}${asked()}`;
 const numbered = () => (list !== null && asked() === "" ? list.total : null);
 
 export function show() {
-  if (list === null) return;
+  // What was there for another choice is not shown as this one's.
+  $("page-pictures").classList.toggle("waiting", of !== where());
+  if (of !== where()) return;
   const { words } = told.voice;
   const items = list.items;
   for (const [id, { item }] of figures) {
@@ -67,6 +68,7 @@ export function forget() {
   for (const id of figures.keys()) drop(id);
   [skip, list, of] = [0, null, ""];
   $("album").replaceChildren();
+  for (const id of ["album-none", "album-place", "nth-total", "nth-wrong"]) put($(id), "");
   if ($("large").open) $("large").close();
 }
 
@@ -138,19 +140,16 @@ function counts({ detections }) {
   const found = new Map();
   for (const { class: name } of detections) found.set(name, (found.get(name) ?? 0) + 1);
   if (!found.size) return [told.voice.words.nothingFound];
-  const colour = colours(detections);
+  const colour = coloursOf(detections);
   const named = [...found].sort(([a], [b]) => a.localeCompare(b));
   return named.flatMap(([name, count]) => [text("span", `${told.voice.metric(name)} ${count}`, `swatch ${colour(name)}`), " "]);
 }
 
-/** The colour of a class among those that were found. */
-function colours(detections) {
-  const others = [...new Set(detections.map(({ class: name }) => name).filter((name) => !FIRST.includes(name)))].sort();
-  return (name) => `metric-${FIRST.includes(name) ? name : others.indexOf(name) % 5}`;
-}
+/** The colours of the classes that were found. */
+const coloursOf = (detections) => colours([...new Set(detections.map(({ class: name }) => name))]);
 
 function boxes({ detections, width, height }) {
-  const colour = colours(detections);
+  const colour = coloursOf(detections);
   return detections.map(({ class: name, confidence, x, y, w, h }) => {
     const box = document.createElementNS(SVG, "rect");
     const place = { x: x * width, y: y * height, width: w * width, height: h * height };
@@ -173,6 +172,7 @@ async function open(listed) {
   else if (item.kind === "snapshot") more.append(text("p", told.voice.words.model(item.model), "soft"));
   $("large-shown").replaceChildren(figure, more);
   figure.querySelector(".opens").disabled = true;
+  $("large").setAttribute("aria-label", figure.querySelector("figcaption").textContent);
   if (!$("large").open) $("large").showModal();
 }
 

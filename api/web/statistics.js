@@ -7,6 +7,7 @@
 import { ask } from "./ask.js";
 import { NONE, draw } from "./chart.js";
 import { $, copyOf, hold, put, table, text } from "./dom.js";
+import { colours, ordered } from "./metrics.js";
 import { SPANS, asked, period, serverNow, told, view, wanted } from "./state.js";
 
 const MINUTE = 60_000;
@@ -17,19 +18,14 @@ const LIMITS = { "1m": 120, "5m": 144, "15m": 144, "1h": 168, "1d": 61 };
 const CHOSEN_MAX = 1500;
 /** Rows of the table. */
 const ROWS = 30;
-/** Metrics with a colour of their own, and the order in which they are shown. */
-const FIRST = ["lying", "standing", "total"];
 const LINES_MAX = 5;
 
 const cards = new Map();
 
-export const choices = ["metrics", "sizes"];
+export const choices = ["sources", "metrics", "sizes"];
 
 /** The metrics that there are, in the order in which they are offered. */
-export function metrics() {
-  const known = new Set(told.sources.flatMap((source) => source.metrics));
-  return [...FIRST.filter((name) => known.delete(name)), ...[...known].sort()];
-}
+export const metrics = () => ordered([...new Set(told.sources.flatMap((source) => source.metrics))]);
 
 export async function refresh() {
   show();
@@ -88,7 +84,7 @@ function newCard(source) {
   const number = source.source;
   const element = copyOf("card");
   const part = (selector) => element.querySelector(selector);
-  const card = { number, source, element, part, windows: null, older: false, size: null, of: null, key: null, chart: null, drawn: null, picked: null };
+  const card = { source, element, part, windows: null, older: false, size: null, of: null, key: null, chart: null, drawn: null, picked: null };
   part("h2").id = `source-${number}`;
   element.setAttribute("aria-labelledby", `source-${number}`);
   part("summary").textContent = told.voice.words.table;
@@ -105,16 +101,10 @@ function newCard(source) {
 
 /** The metrics that a source's chart shows now. */
 function shown(card) {
-  if (view.metric !== "all") return [view.metric];
-  const metrics = card.source.metrics;
-  const first = FIRST.filter((name) => metrics.includes(name));
-  return [...first, ...metrics.filter((name) => !first.includes(name))].slice(0, LINES_MAX);
+  return view.metric === "all" ? ordered(card.source.metrics).slice(0, LINES_MAX) : [view.metric];
 }
 
-function colour(card) {
-  const others = card.source.metrics.filter((name) => !FIRST.includes(name));
-  return (metric) => `metric-${FIRST.includes(metric) ? metric : Math.max(others.indexOf(metric), 0) % 5}`;
-}
+const colour = (card) => colours(card.source.metrics);
 
 const newest = (card) => card.windows?.at(-1) ?? null;
 

@@ -87,13 +87,14 @@ fn normal(path: &str) -> String {
         if encoded.is_some() {
             rest = behind.get(2..).unwrap_or_default();
         }
-        match (encoded, *byte) {
-            (Some(plain), _) if plain.is_ascii_alphanumeric() || b"-._~".contains(&plain) => {
-                normal.push(char::from(plain));
-            }
-            (Some(byte), _) => normal.push_str(&format!("%{byte:02X}")),
-            (None, byte) if byte.is_ascii() => normal.push(char::from(byte)),
-            (None, byte) => normal.push_str(&format!("%{byte:02X}")),
+        let plain = match encoded {
+            Some(byte) => byte.is_ascii_alphanumeric() || b"-._~".contains(&byte),
+            None => byte.is_ascii(),
+        };
+        let byte = encoded.unwrap_or(*byte);
+        match plain {
+            true => normal.push(char::from(byte)),
+            false => normal.push_str(&format!("%{byte:02X}")),
         }
     }
     normal

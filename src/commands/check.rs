@@ -206,9 +206,9 @@ fn snapshots(config: &Config) -> anyhow::Result<String> {
 fn database(config: &Config) -> anyhow::Result<String> {
     let database = parts::original_database(config)?.context("no host is configured")?;
     let rows = output::grouped(database.rows_behind(None)?);
-    let of_source = |(source, rows)| format!("source {source} {}", output::grouped(rows));
-    let sources: Vec<String> = database.sources()?.into_iter().map(of_source).collect();
-    Ok(format!("an ANIMOV database, with {rows} minutes to import: {}", sources.join(", ")))
+    let of_source = |(source, rows)| format!(", {} of source {source}", output::grouped(rows));
+    let sources: String = database.sources()?.into_iter().map(of_source).collect();
+    Ok(format!("an ANIMOV database, with {rows} minutes to import{sources}"))
 }
 
 fn prices(config: &Config, page: &PageConfig) -> anyhow::Result<String> {

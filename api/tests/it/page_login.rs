@@ -29,6 +29,9 @@ fn name_and_password_open_the_page() {
     assert_eq!(shown.matches(CARD).count(), 3, "{shown}");
     assert!(!shown.contains(r#"aria-labelledby="ask-title" open"#), "{shown}");
     assert!(shown.contains("Log out"), "{shown}");
+    // What the address asks for is shown after the login, too.
+    let shown = shown_after(&browser, &world, "source=2", typed("vera", PASSWORD, ""));
+    assert_eq!(shown.matches(CARD).count(), 1, "{shown}");
     // Who may see one source sees one.
     let shown = shown_after(&browser, &world, "", typed("vic", PASSWORD, ""));
     assert_eq!(shown.matches(CARD).count(), 1, "{shown}");

@@ -128,7 +128,7 @@ fn an_import_that_is_killed_goes_on_where_it_was_and_takes_what_came_since() {
     );
     let site = Site::new(&original.section(&reader));
     let checked = succeeded(animov(&site, &["check"], None));
-    let sources = "3,400 minutes to import: source 0 1, source 1 1,700, source 2 1,699";
+    let sources = "3,400 minutes to import, 1 of source 0, 1,700 of source 1, 1,699 of source 2";
     assert!(checked.contains(&format!("an ANIMOV database, with {sources}")), "{checked}");
 
     let killed = animov(&site, &["import", "database"], Some("import-after-chunk:2"));
