@@ -119,8 +119,8 @@ pub struct DetectorConfig {
     pub class_agnostic: Option<bool>,
 
     /// Where in the model's input a picture lies, as it did in the model's training:
-    /// `"top-left"` or `"centre"`. Default: what the model says itself, else what is
-    /// usual: the corner for YOLOX, the centre for Ultralytics.
+    /// `"top-left"`, `"centre"`, or `"stretch"` over all of it. Default: what the model
+    /// says itself, else what is usual: the corner for YOLOX, the centre for Ultralytics.
     pub placement: Option<Placement>,
 
     /// The names of the model's classes, in its order. Default: as the model says

@@ -39,12 +39,16 @@ pub struct InputFormat {
     pub range: Range,
 }
 
-/// Where in the input the picture lies; the rest is grey.
+/// How the picture lies in the input; what it does not cover is grey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
+    /// Undistorted, in the top left corner.
     TopLeft,
+    /// Undistorted, in the middle.
     Centre,
+    /// Over all of the input, each side scaled by itself.
+    Stretch,
 }
 
 impl Placement {
@@ -82,37 +86,41 @@ pub struct Letterbox {
     scaled: Size,
     left: u32,
     top: u32,
-    /// Input pixels per picture pixel.
-    scale: f64,
+    /// Input pixels per picture pixel, across and down.
+    scale: [f64; 2],
 }
 
 impl Letterbox {
-    /// Fits pictures of size `picture` into `input`, whole and undistorted.
+    /// Fits pictures of size `picture` into `input`, whole.
     #[expect(
         clippy::as_conversions,
         reason = "the side is positive, and at most the input's by the choice of scale"
     )]
     pub fn new(picture: Size, input: Size, placement: Placement) -> Letterbox {
         let ratio = |from: u32, to: u32| f64::from(to) / f64::from(from.max(1));
-        let scale = ratio(picture.width, input.width).min(ratio(picture.height, input.height));
+        let fill = [ratio(picture.width, input.width), ratio(picture.height, input.height)];
+        let scale = match placement {
+            Placement::TopLeft | Placement::Centre => [fill[0].min(fill[1]); 2],
+            Placement::Stretch => fill,
+        };
         // YOLOX cuts the sides off, Ultralytics rounds them: at most a pixel, and
         // the boxes are trained on it.
-        let side = |from: u32, to: u32| {
+        let side = |from: u32, to: u32, scale: f64| {
             let exact = f64::from(from) * scale;
             let whole = match placement {
                 // The ratio's own rounding must not cost a pixel.
                 Placement::TopLeft => (exact + 1e-9).floor(),
-                Placement::Centre => exact.round_ties_even(),
+                Placement::Centre | Placement::Stretch => exact.round_ties_even(),
             };
             (whole as u32).clamp(1, to)
         };
         let scaled = Size {
-            width: side(picture.width, input.width),
-            height: side(picture.height, input.height),
+            width: side(picture.width, input.width, scale[0]),
+            height: side(picture.height, input.height, scale[1]),
         };
         // Of an odd rest, the smaller half comes first.
         let (left, top) = match placement {
-            Placement::TopLeft => (0, 0),
+            Placement::TopLeft | Placement::Stretch => (0, 0),
             Placement::Centre => {
                 ((input.width - scaled.width) / 2, (input.height - scaled.height) / 2)
             }
@@ -129,18 +137,13 @@ impl Letterbox {
     /// picture; clipped to it. `None` if nothing of it is left, or it is no box.
     #[expect(clippy::as_conversions, reason = "a fraction needs no more than an f32")]
     pub fn to_picture(&self, [x0, y0, x1, y1]: [f32; 4]) -> Option<[f32; 4]> {
-        let fraction = |at: f32, offset: u32, side: u32| {
-            let in_picture = (f64::from(at) - f64::from(offset)) / self.scale;
+        let fraction = |at: f32, offset: u32, side: u32, scale: f64| {
+            let in_picture = (f64::from(at) - f64::from(offset)) / scale;
             (in_picture / f64::from(side)).clamp(0.0, 1.0)
         };
-        let (left, right) = (
-            fraction(x0, self.left, self.picture.width),
-            fraction(x1, self.left, self.picture.width),
-        );
-        let (top, bottom) = (
-            fraction(y0, self.top, self.picture.height),
-            fraction(y1, self.top, self.picture.height),
-        );
+        let across = |at| fraction(at, self.left, self.picture.width, self.scale[0]);
+        let down = |at| fraction(at, self.top, self.picture.height, self.scale[1]);
+        let (left, right, top, bottom) = (across(x0), across(x1), down(y0), down(y1));
         // Written so that NaN is no box.
         (left < right && top < bottom).then_some([
             left as f32,

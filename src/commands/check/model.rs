@@ -127,10 +127,11 @@ fn input_text(format: InputFormat) -> String {
         Range::Byte => "0 to 255",
     };
     let place = match format.placement {
-        Placement::TopLeft => "top left corner",
-        Placement::Centre => "centre",
+        Placement::TopLeft => "the picture in the top left corner, the rest grey",
+        Placement::Centre => "the picture in the centre, the rest grey",
+        Placement::Stretch => "the picture stretched over all of it",
     };
-    format!("{channels} {range}, the picture in the {place}, the rest grey")
+    format!("{channels} {range}, {place}")
 }
 
 fn classes_text(detector: &OnnxDetector) -> String {

@@ -22,6 +22,9 @@ fn the_picture_lies_where_its_family_of_models_wants_it() {
     assert_eq!(place(size(1080, 1920), size(640, 640), Placement::Centre), (360, 640, 140, 0));
     assert_eq!(place(size(1000, 333), size(640, 640), Placement::TopLeft), (640, 213, 0, 0));
     assert_eq!(place(size(2, 4000), size(64, 64), Placement::Centre), (1, 64, 31, 0));
+    for picture in [size(640, 360), size(480, 640), size(3, 2000)] {
+        assert_eq!(place(picture, size(416, 352), Placement::Stretch), (416, 352, 0, 0));
+    }
     // 1366 * 416 / 1366 must not come out as 415.99.
     for width in 2..3000 {
         let Letterbox { scaled, .. } = Letterbox::new(size(width, 2), model, Placement::TopLeft);
@@ -58,20 +61,21 @@ proptest! {
     fn a_box_comes_back_to_where_it_was(
         (width, height) in (2_u32..4000, 2_u32..4000),
         (x, y, w, h) in (0.0_f64..0.9, 0.0_f64..0.9, 0.01_f64..0.1, 0.01_f64..0.1),
-        centred in any::<bool>(),
+        placement in prop::sample::select(vec![
+            Placement::TopLeft, Placement::Centre, Placement::Stretch,
+        ]),
     ) {
-        let placement = if centred { Placement::Centre } else { Placement::TopLeft };
         let picture = size(width, height);
         let letterbox = Letterbox::new(picture, size(640, 416), placement);
         let Letterbox { scaled, left, top, scale, .. } = letterbox;
         prop_assert!(left + scaled.width <= 640 && top + scaled.height <= 416);
         #[expect(clippy::as_conversions, reason = "as a model would answer")]
-        let to_input = |at: f64, side: u32, offset: u32| {
+        let to_input = |at: f64, side: u32, offset: u32, scale: f64| {
             (at * f64::from(side) * scale + f64::from(offset)) as f32
         };
         let corners = [
-            to_input(x, width, left), to_input(y, height, top),
-            to_input(x + w, width, left), to_input(y + h, height, top),
+            to_input(x, width, left, scale[0]), to_input(y, height, top, scale[1]),
+            to_input(x + w, width, left, scale[0]), to_input(y + h, height, top, scale[1]),
         ];
         let found = letterbox.to_picture(corners);
         // Rounding to an f32 may close a box that is far smaller than a pixel.
@@ -80,7 +84,8 @@ proptest! {
                 prop_assert!((f64::from(found) - true_side).abs() < 0.01, "{found} {true_side}");
             }
         } else {
-            prop_assert!(w * f64::from(width) * scale < 0.01 || h * f64::from(height) * scale < 0.01);
+            let (across, down) = (w * f64::from(width) * scale[0], h * f64::from(height) * scale[1]);
+            prop_assert!(across < 0.01 || down < 0.01);
         }
     }
 
