@@ -15,6 +15,7 @@ mod frames;
 mod guard;
 mod headcounts;
 mod health;
+mod herd;
 mod imported_minutes;
 mod lying_share;
 mod metrics;
@@ -23,6 +24,7 @@ mod page;
 mod params;
 mod prices;
 mod refusals;
+mod rhythm;
 mod server;
 mod snapshots;
 mod sources;
@@ -95,6 +97,8 @@ fn documented() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(sources::list_sources))
         .routes(routes!(windows::list_windows))
+        .routes(routes!(herd::list_herd))
+        .routes(routes!(rhythm::read_rhythm))
         .routes(routes!(frames::append_frames))
         .routes(routes!(audit::read_audit))
         .routes(routes!(audit::list_parked))

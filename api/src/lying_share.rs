@@ -139,12 +139,12 @@ pub(crate) async fn list_lying_shares(
 ) -> Result<Response, ApiError> {
     let (source, size) = (params::source(&source)?, params::size(&size)?);
     viewer.check(source)?;
-    let (part, limit) = windows::asked(source, size, params, &api.site().calendar)?;
+    let (part, limit) = windows::asked(Some(source), size, params, &api.site().calendar)?;
     if together::source(&api, source).await?.is_none() {
         return Err(ApiError::NoSuchSource(source));
     }
     let newest = api.accuracy(move |store| newest(store, source)).await?;
-    let query = windows::query(part, None, limit);
+    let query = windows::query(source, part, None, limit);
     let counted = api.read(move |store| store.series(&query)).await?;
     let (counted, next_cursor) = windows::page(counted, part, limit);
     let postures = &api.site().postures;
@@ -199,7 +199,7 @@ impl LyingShare {
 
 /// Animals of the metric, added up over the frames. A metric without a row was seen in
 /// none of them.
-fn seen(state: &WindowState, metric: &Arc<str>) -> u64 {
+pub(crate) fn seen(state: &WindowState, metric: &Arc<str>) -> u64 {
     let found = state.metrics.iter().find(|(name, _)| name == metric);
     let sum = found.and_then(|(_, histogram)| Some(histogram.statistics()?.sum));
     sum.unwrap_or(0)

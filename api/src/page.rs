@@ -45,11 +45,11 @@ impl FromStr for Order {
     }
 }
 
-/// What is still to be listed: the windows of one source and size that start in
-/// `[from, to)`.
+/// What is still to be listed: the windows of one size that start in `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    pub source: SourceId,
+    /// Whose; none for those of the herd.
+    pub source: Option<SourceId>,
     pub size: WindowSize,
     pub order: Order,
     pub from: UnixMillis,
@@ -67,6 +67,9 @@ impl Cursor {
     }
 }
 
+/// In place of a source's number.
+const HERD: &str = "herd";
+
 /// Changed whenever an old cursor would be read as another place.
 const VERSION: &str = "1";
 
@@ -74,6 +77,7 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cursor { source, size, order, from, to } = self;
         let (order, from, to) = (order.name(), from.get(), to.get());
+        let source = source.map_or_else(|| HERD.to_owned(), |source| source.to_string());
         let text = format!("{VERSION} {source} {size} {order} {from} {to}");
         f.write_str(&URL_SAFE_NO_PAD.encode(text))
     }
@@ -95,8 +99,12 @@ impl FromStr for Cursor {
             return Err(InvalidCursor);
         };
         let millis = |text: &str| text.parse().map(UnixMillis::new).map_err(|_| InvalidCursor);
+        let source = match source {
+            HERD => None,
+            source => Some(source.parse().map_err(|_| InvalidCursor)?),
+        };
         Ok(Cursor {
-            source: source.parse().map_err(|_| InvalidCursor)?,
+            source,
             size: size.parse().map_err(|_| InvalidCursor)?,
             order: order.parse().map_err(|_| InvalidCursor)?,
             from: millis(from)?,
@@ -114,13 +122,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_cursor_survives_its_text(
-            source in 1..i64::from(i32::MAX),
+            source in prop::option::of(1..i64::from(i32::MAX)),
             size in prop::sample::select(WindowSize::ALL.to_vec()),
             order in prop::sample::select(vec![Order::Newest, Order::Oldest]),
             from in any::<i64>(),
             to in any::<i64>(),
         ) {
-            let source = SourceId::try_from(source).unwrap();
+            let source = source.map(|source| SourceId::try_from(source).unwrap());
             let (from, to) = (UnixMillis::new(from), UnixMillis::new(to));
             let cursor = Cursor { source, size, order, from, to };
             let text = cursor.to_string();

@@ -13,13 +13,14 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// Where each is, of which type, and itself.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", HTML, include_str!("../web/index.html")),
     ("/app.js", SCRIPT, include_str!("../web/app.js")),
     ("/ask.js", SCRIPT, include_str!("../web/ask.js")),
     ("/chart.js", SCRIPT, include_str!("../web/chart.js")),
     ("/dom.js", SCRIPT, include_str!("../web/dom.js")),
     ("/headcounts.js", SCRIPT, include_str!("../web/headcounts.js")),
+    ("/herd.js", SCRIPT, include_str!("../web/herd.js")),
     ("/login.js", SCRIPT, include_str!("../web/login.js")),
     ("/metrics.js", SCRIPT, include_str!("../web/metrics.js")),
     ("/pictures.js", SCRIPT, include_str!("../web/pictures.js")),

@@ -134,7 +134,7 @@ pub(crate) async fn list_windows(
     let (source, size) = (params::source(&source)?, params::size(&size)?);
     viewer.check(source)?;
     let metric = params.take("metric", params::parsed::<String>)?.map(Arc::from);
-    let (part, limit) = asked(source, size, params, &api.site().calendar)?;
+    let (part, limit) = asked(Some(source), size, params, &api.site().calendar)?;
     let Some(known) = together::source(&api, source).await? else {
         return Err(ApiError::NoSuchSource(source));
     };
@@ -145,7 +145,7 @@ pub(crate) async fn list_windows(
     if let Some(metric) = &metric {
         sources::check_metric(&api, source, metric).await?;
     }
-    let query = query(part, metric, limit);
+    let query = query(source, part, metric, limit);
     let answer = move |windows| {
         let (windows, next_cursor) = page(windows, part, limit);
         Answered::json(&Windows { items: windows.iter().map(item).collect(), next_cursor })
@@ -195,10 +195,10 @@ pub(crate) struct Part {
     cursor: Option<String>,
 }
 
-/// Which part of the series a request asks for, and how much of it at once. Ends the
-/// parameters.
+/// Which part of a source's series, or with no source the herd's, a request asks for, and
+/// how much of it at once. Ends the parameters.
 pub(crate) fn asked(
-    source: SourceId,
+    source: Option<SourceId>,
     size: WindowSize,
     mut params: Params,
     calendar: &Calendar,
@@ -239,8 +239,13 @@ pub(crate) fn asked(
 
 /// What the tables are asked for: one window more than `limit` tells whether there is a
 /// next page.
-pub(crate) fn query(part: Cursor, metric: Option<Arc<str>>, limit: u32) -> SeriesQuery {
-    let Cursor { source, size, order, from, to } = part;
+pub(crate) fn query(
+    source: SourceId,
+    part: Cursor,
+    metric: Option<Arc<str>>,
+    limit: u32,
+) -> SeriesQuery {
+    let Cursor { source: _, size, order, from, to } = part;
     let newest_first = order == Order::Newest;
     SeriesQuery { source, size, from, to, metric, limit: limit + 1, newest_first }
 }
@@ -251,12 +256,22 @@ pub(crate) fn page(
     part: Cursor,
     limit: u32,
 ) -> (Vec<WindowState>, Option<String>) {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = limit < windows.len();
-    windows.truncate(limit);
-    let last = windows.last().filter(|_| more);
-    let next_cursor = last.map(|last| part.behind(last.window.start).to_string());
+    let next_cursor = cut(&mut windows, part, limit, |last| last.window.start);
     (windows, next_cursor)
+}
+
+/// Cuts `listed` to at most `limit`; the cursor of the rest, if there is any.
+pub(crate) fn cut<T>(
+    listed: &mut Vec<T>,
+    part: Cursor,
+    limit: u32,
+    start: impl Fn(&T) -> UnixMillis,
+) -> Option<String> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = limit < listed.len();
+    listed.truncate(limit);
+    let last = listed.last().filter(|_| more);
+    last.map(|last| part.behind(start(last)).to_string())
 }
 
 fn item(state: &WindowState) -> WindowItem {

@@ -7,6 +7,7 @@
 import { Gone, Refused, TokenWanted, ask, forgetAnswers } from "./ask.js";
 import { $, put, text } from "./dom.js";
 import * as headcounts from "./headcounts.js";
+import * as herd from "./herd.js";
 import { carrying, forget, leave, logIn } from "./login.js";
 import * as pictures from "./pictures.js";
 import * as prices from "./prices.js";
@@ -17,7 +18,7 @@ import { LANGUAGES, Voice, knownZone } from "./words.js";
 const POLL_MS = 2_000;
 const POLL_MAX_MS = 15_000;
 
-const pages = { statistics, pictures, headcounts, prices };
+const pages = { statistics, herd, pictures, headcounts, prices };
 let zone = "UTC";
 let lastAnswer = null;
 let failures = 0;

@@ -55,8 +55,12 @@ function holes(windows, known) {
 /**
  * Draws `windows` (ascending) into `host`.
  *
- * `plan`: { windows, shown (metric names), from, to, known (up to when a hole is one),
- * voice, colour (metric → class) }
+ * `plan`: { windows, shown (metric names), banded (the one that is shown with its spread;
+ * if not said, the only one), from, to, known (up to when a hole is one), voice,
+ * colour (metric → class) }
+ *
+ * A metric that a window does not name was seen in none of its pictures; one that is
+ * null there is a hole.
  */
 export function draw(host, plan) {
   const { windows, shown, from, to, known, voice, colour } = plan;
@@ -64,9 +68,9 @@ export function draw(host, plan) {
   const area = {
     left: INSET.left, right: width - INSET.right, top: INSET.top, bottom: HEIGHT - INSET.bottom,
   };
-  const alone = shown.length === 1;
+  const banded = plan.banded ?? (shown.length === 1 ? shown[0] : null);
   const of = (window, metric) => window.metrics[metric] ?? NONE;
-  const peak = (window, metric) => (alone ? of(window, metric).max : of(window, metric).mean);
+  const peak = (window, metric) => (metric === banded ? of(window, metric).max : of(window, metric).mean);
   const most = Math.max(1, ...windows.flatMap((w) => shown.map((m) => peak(w, m))));
   const step = wholeStep(most);
   const top = Math.ceil(most / step) * step;
@@ -114,16 +118,19 @@ export function draw(host, plan) {
   }
 
   // The bands of one metric, then the lines.
-  for (const run of runs(windows)) {
-    if (alone) {
+  const has = (metric) => (window) => window.metrics[metric] !== null;
+  if (banded) {
+    for (const run of runs(windows.filter(has(banded)))) {
       const band = (low, high, name) => root.append(svg("path", {
-        class: `${name} ${colour(shown[0])}`,
-        d: outline(run.map((w) => [middle(w), y(of(w, shown[0])[high])]), run.map((w) => [middle(w), y(of(w, shown[0])[low])])),
+        class: `${name} ${colour(banded)}`,
+        d: outline(run.map((w) => [middle(w), y(of(w, banded)[high])]), run.map((w) => [middle(w), y(of(w, banded)[low])])),
       }));
       band("min", "max", "range");
       band("q1", "q3", "quartiles");
     }
-    for (const metric of shown) line(root, run, (w) => [middle(w), y(of(w, metric).mean)], colour(metric));
+  }
+  for (const metric of shown) {
+    for (const run of runs(windows.filter(has(metric)))) line(root, run, (w) => [middle(w), y(of(w, metric).mean)], colour(metric));
   }
 
   const cross = svg("g", { class: "cross" });
@@ -138,7 +145,7 @@ export function draw(host, plan) {
       if (!window) return;
       const at = middle(window);
       cross.append(svg("line", { x1: at, x2: at, y1: area.top, y2: area.bottom + 4 + COVERAGE_HEIGHT }));
-      for (const metric of shown) {
+      for (const metric of shown.filter((name) => has(name)(window))) {
         cross.append(svg("circle", { class: colour(metric), cx: at, cy: y(of(window, metric).mean), r: 4 }));
       }
     },

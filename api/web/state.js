@@ -7,7 +7,7 @@ const DAY = 1440 * MINUTE;
 
 /** For each size of windows, how much time a chart shows. */
 export const SPANS = { "1m": 120 * MINUTE, "5m": 720 * MINUTE, "15m": 36 * 60 * MINUTE, "1h": 7 * DAY, "1d": 60 * DAY };
-export const PAGES = ["statistics", "pictures", "headcounts", "prices"];
+export const PAGES = ["statistics", "herd", "pictures", "headcounts", "prices"];
 export const ORIGINS = ["final", "final_2", "camera"];
 
 let wish = new URLSearchParams();
@@ -67,6 +67,9 @@ export function speakOther() {
 
 /** The first and the last day that are wanted, whichever way round they were chosen; "" is open. */
 const days = () => (view.from && view.to ? [view.from, view.to].sort() : [view.from, view.to]);
+
+/** The last day that is wanted; "" is open. */
+export const lastDay = () => days()[1];
 
 /** The days that are wanted as `&from=…&to=…`; nothing where they are open. */
 export function asked() {

@@ -1,9 +1,12 @@
 //! What the page shows beside the newest windows: other days, pictures, headcounts,
 //! prices. In a real browser.
 
+use std::time::Duration;
+
 use axum::http::{Method, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schemas::commit::Status;
 use schemas::imported::{ImportedStore, Price, Visit};
 use serde_json::json;
 
@@ -43,15 +46,15 @@ fn other_days_and_one_source_are_shown_when_they_are_chosen() {
     for day in ["2026-02-20", "2026-03-01"] {
         world.count(2, &format!("{day}T09:00:00Z"), &[("standing", 7)]);
     }
-    let choose = r#"
+    let choose = r##"
         for (const [id, value] of [["from", "2026-02-21"], ["to", "2026-02-19"], ["source", "2"]]) {
             $(id).value = value;
             $(id).dispatchEvent(new Event("change", { bubbles: true }));
         }
-        await until(() => document.querySelectorAll(".card h2").length === 1);
+        await until(() => document.querySelectorAll("#cards .card h2").length === 1);
         await until(() => document.querySelector(".caption").textContent.includes("20"));
         document.title = location.hash;
-    "#;
+    "##;
     let shown = shown_after(&browser, &world, "", doing(choose));
     let hash = "#size=1m&amp;metric=all&amp;source=2&amp;from=2026-02-21&amp;to=2026-02-19";
     assert!(shown.contains(&format!("<title>{hash}</title>")), "{shown}");
@@ -61,6 +64,56 @@ fn other_days_and_one_source_are_shown_when_they_are_chosen() {
     let before = shown_after(&browser, &world, "to=2026-02-01", doing(""));
     assert!(before.contains("No window on these days."), "{before}");
     assert!(!before.contains("mean metric-"), "{before}");
+}
+
+#[test]
+fn the_herd_is_added_up_and_each_sources_day_stands_beside_its_usual_ones() {
+    let Some(browser) = Browser::find() else { return };
+    let world = World::empty();
+    // 13 o'clock in Paris: half of the pen lay on one day, a quarter on the next, all on
+    // the third; another pen has four that stand.
+    for (day, lying) in [("2026-02-27", 2), ("2026-02-28", 1), ("2026-03-01", 4)] {
+        let start = at(&format!("{day}T12:00:00Z"));
+        for frame in 0..360 {
+            let captured_at = start.plus(Duration::from_secs(10 * frame)).to_string();
+            world.count(
+                1,
+                &captured_at,
+                &[("lying", lying), ("standing", 4 - lying), ("total", 4)],
+            );
+        }
+    }
+    for window in world.store.tables().windows.values_mut() {
+        window.status = Status::Final;
+    }
+    world.count(2, "2026-03-01T12:00:00Z", &[("standing", 4), ("total", 4)]);
+    world.count(3, "2026-02-28T12:00:00Z", &[("standing", 1), ("total", 1)]);
+    let see = r##"
+        await until(() => document.querySelectorAll("#rhythms .card h2").length === 3);
+        await until(() => document.querySelector("#rhythms .range") && document.querySelector("#herd svg"));
+        const [first] = document.querySelectorAll("#rhythms .card");
+        document.title = [$("herd-now"), $("herd-caption"), first.querySelector(".caption")].map((e) => e.textContent).join("|");
+    "##;
+    let shown = shown_after(&browser, &world, "page=herd&size=1h", doing(see));
+    let title = "Lying 4.0Standing 4.0Lying share 50%Synchrony 50%|Animals at once, 13:00–14:00 (so far) \
+                 Not counted, for want of pictures: Source 3.|Lying animals of a hundred, hour by hour: \
+                 Mar 1, and the days from Feb 1 to the day before it, with their standard deviation and extremes.";
+    assert!(shown.contains(&format!("<title>{title}</title>")), "{shown}");
+    // 100 % beside 50 and 25, which are 37.5 with a deviation of 17.7: 3.5 of them away.
+    let row = r#"<td class="word">13:00</td><td>100.0</td><td>37.5</td><td>17.7</td><td>3.5</td><td>4.0</td><td>2</td>"#;
+    assert!(shown.contains(row), "{shown}");
+    assert!(shown.contains("No hour with enough pictures yet."), "{shown}");
+    let one = shown_after(
+        &browser,
+        &world,
+        "page=herd&size=1h&source=1&to=2026-02-28",
+        doing(
+            r##"await until(() => document.querySelector("#rhythms .card .caption")?.textContent.includes("Feb 28"));
+            document.title = $("herd").hidden;"##,
+        ),
+    );
+    assert!(one.contains("<title>true</title>"), "{one}");
+    assert!(one.contains("<td>25.0</td><td>50.0</td><td>–</td><td>–</td>"), "{one}");
 }
 
 #[test]

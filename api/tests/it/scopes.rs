@@ -124,6 +124,8 @@ async fn another_users_source_is_refused_by_path() {
         ("/v1/sources/{}/imported-minutes".to_owned(), 200),
         ("/v1/sources/{}/accuracy".to_owned(), 200),
         ("/v1/sources/{}/lying-share/1m".to_owned(), 200),
+        ("/v1/sources/{}/rhythm".to_owned(), 200),
+        ("/v1/herd/1m?sources={}".to_owned(), 200),
         ("/v1/headcounts?source={}".to_owned(), 200),
         ("/v1/headcounts?source={}&origin=camera".to_owned(), 200),
         (format!("/v1/snapshots/{{}}/{session}/0"), 200),
