@@ -23,7 +23,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Viewer;
-use crate::error::ApiError;
+use crate::error::{ApiError, Problem};
 use crate::page::{Cursor, Order};
 use crate::params::{self, Params};
 use crate::refusals::{Refusals, Unchanged};
@@ -31,8 +31,8 @@ use crate::state::Api;
 use crate::tagged;
 use crate::windows::{self, Part, SizeName};
 
-/// Most rows of sources that one answer is made from.
-const ROWS_MAX: usize = 20_000;
+/// Most rows of sources that one answer is made from: of many sources it has fewer windows.
+const ROWS_MAX: u32 = 20_000;
 
 /// A part of the herd's series.
 #[derive(Serialize, ToSchema)]
@@ -63,7 +63,8 @@ pub(crate) struct HerdWindow {
     /// Frames seen, of all of `sources`.
     #[schema(example = 7180)]
     frames: u64,
-    /// How much of the window `sources` saw; null if no frames were expected.
+    /// How much of the window `sources` saw; null if no frames were expected. What those that
+    /// are missing did not see is not in it.
     #[schema(example = 0.9972)]
     coverage: Option<f64>,
     /// `open` if one of the rows is open, else `corrected` if one is, else `final`.
@@ -72,11 +73,19 @@ pub(crate) struct HerdWindow {
     /// Animals by the metric's name: the sum of the sources' means.
     #[schema(value_type = BTreeMap<String, f64>, example = json!({"lying": 14.2, "standing": 9.8, "total": 24.0}))]
     metrics: BTreeMap<Arc<str>, f64>,
-    /// Which share of the animals lay; null if nobody was seen.
+    /// The animals among them that lay, whatever the site calls the metric.
+    #[schema(example = 14.2)]
+    lying: f64,
+    /// Those that stood.
+    #[schema(example = 9.8)]
+    standing: f64,
+    /// `lying / (lying + standing)`; null if nobody was seen.
     #[schema(example = 0.5917)]
     lying_share: Option<f64>,
-    /// Which share of the animals did what most of them did, lie or stand: 1 where all do the
-    /// same, 0.5 where they are divided; null if nobody was seen.
+    /// The larger of `lying_share` and what is missing from it to 1: 1 where all do the same,
+    /// 0.5 where they are divided; null if nobody was seen. It is of the window's means, so
+    /// it tells of animals that do the same at the same time only in windows in which few
+    /// change what they do: minutes rather than days.
     #[schema(example = 0.5917)]
     synchrony: Option<f64>,
 }
@@ -85,6 +94,8 @@ pub(crate) struct HerdWindow {
 ///
 /// Animals are added up over the sources, so name those whose pictures do not overlap.
 /// Each source's part is as it was at one moment; two sources' need not be of the same.
+/// An answer is made from at most 20,000 rows of sources: of more than 13 sources it may
+/// have fewer windows than `limit`, and the cursor leads on.
 #[utoipa::path(
     get,
     path = "/v1/herd/{size}",
@@ -99,6 +110,8 @@ pub(crate) struct HerdWindow {
         (status = 200, description = "The windows, under an ETag.", body = HerdWindows),
         Unchanged,
         Refusals,
+        (status = 404, body = Problem, content_type = "application/problem+json",
+         description = "One of the sources has never sent a frame."),
     ),
     tag = "windows",
 )]
@@ -129,7 +142,7 @@ pub(crate) async fn list_herd(
             known.into_iter().filter(|source| scope.admits(*source)).collect()
         }
     };
-    check_rows(sources.len(), limit)?;
+    let limit = limit.min(windows_max(sources.len()));
     let postures = api.site().postures.clone();
     let list = move |store: &dyn StateStore| read(store, &sources, part, limit, &postures);
     let (items, next_cursor) = api.read(list).await?;
@@ -142,16 +155,10 @@ fn listed(text: &str) -> Result<BTreeSet<SourceId>, String> {
     sources.map_err(|_| "it is cameras' numbers with commas between them, as 1,2".to_owned())
 }
 
-/// # Errors
-///
-/// So many windows of so many sources are too much for one answer.
-fn check_rows(sources: usize, limit: u32) -> Result<(), ApiError> {
-    let most = ROWS_MAX / sources.max(1);
-    if usize::try_from(limit).is_ok_and(|limit| limit <= most) {
-        return Ok(());
-    }
-    let expected = format!("of {sources} sources it is at most {most}: ask for fewer at once");
-    Err(params::bad("limit", &limit.to_string(), expected))
+/// Most windows of so many sources in one answer.
+fn windows_max(sources: usize) -> u32 {
+    let sources = u32::try_from(sources).unwrap_or(u32::MAX).max(1);
+    (ROWS_MAX / sources).max(1)
 }
 
 fn read(
@@ -183,6 +190,8 @@ fn read(
 struct Sum {
     sources: BTreeSet<SourceId>,
     frames: u64,
+    /// Of those sources that give frames in windows so short.
+    frames_seen: u64,
     frames_expected: u64,
     open: bool,
     corrected: bool,
@@ -194,7 +203,10 @@ impl Sum {
     fn add(&mut self, state: &WindowState) {
         self.sources.insert(state.source);
         self.frames += state.frames;
-        self.frames_expected += state.frames_expected;
+        if 0 < state.frames_expected {
+            self.frames_seen += state.frames;
+            self.frames_expected += state.frames_expected;
+        }
         self.open |= state.status == Status::Open;
         self.corrected |= state.status == Status::Corrected;
         for (name, histogram) in &state.metrics {
@@ -208,7 +220,8 @@ impl Sum {
             sources.map(|source| source.get()).collect()
         };
         let animals = |metric: &Arc<str>| self.metrics.get(metric).copied().unwrap_or(0.0);
-        let lying_share = share(animals(&postures.lying), animals(&postures.standing));
+        let (lying, standing) = (animals(&postures.lying), animals(&postures.standing));
+        let lying_share = share(lying, standing);
         let status = match (self.open, self.corrected) {
             (true, _) => Status::Open,
             (false, true) => Status::Corrected,
@@ -221,8 +234,10 @@ impl Sum {
             sources: numbers(&mut self.sources.iter()),
             missing: numbers(&mut asked.difference(&self.sources)),
             frames: self.frames,
-            coverage: windows::ratio(self.frames, self.frames_expected),
+            coverage: windows::ratio(self.frames_seen, self.frames_expected),
             status: status.name(),
+            lying,
+            standing,
             lying_share,
             synchrony: lying_share.map(|share| share.max(1.0 - share)),
             metrics: self.metrics,

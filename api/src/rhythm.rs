@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -25,8 +26,10 @@ use crate::error::{ApiError, Problem};
 use crate::lying_share::seen;
 use crate::params::{self, Params};
 use crate::refusals::{Refusals, Unchanged};
+use crate::stale::Address;
 use crate::state::Api;
-use crate::{tagged, together, windows};
+use crate::tagged::{self, Answered};
+use crate::{together, windows};
 
 /// Most days that a baseline is made of.
 const DAYS_MAX: u32 = 90;
@@ -71,7 +74,8 @@ pub(crate) struct RhythmHour {
     /// Days of the baseline that have it.
     #[schema(example = 27)]
     days: u32,
-    /// Which share of the animals lay, over these days; null if nobody was seen.
+    /// Which share of the animals lay, over those of these days on which any was seen; null
+    /// without such a day.
     lying_share: Option<Spread>,
     /// How many animals were seen at once in the mean, over these days; null without days.
     animals: Option<Spread>,
@@ -82,6 +86,9 @@ pub(crate) struct RhythmHour {
 /// Of days' values, each counting once.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Spread {
+    /// So many of them.
+    #[schema(example = 27)]
+    days: u32,
     #[schema(example = 0.58)]
     mean: f64,
     /// Sample standard deviation; null for one day.
@@ -116,8 +123,8 @@ pub(crate) struct ThatHour {
 ///
 /// The baseline is of the `days` civil days before `day`. An hour counts if at least
 /// `coverage_min` of it was seen; open ones count for the day alone. Where clocks go back an
-/// hour, both of that name are one; a zone that is half an hour away from others has hours
-/// that begin at half past.
+/// hour, both of that name are one, and `coverage_min` is of those that have frames; in a zone
+/// that is half an hour away from others an hour begins at half past.
 #[utoipa::path(
     get,
     path = "/v1/sources/{source}/rhythm",
@@ -144,6 +151,7 @@ pub(crate) async fn read_rhythm(
     viewer: Viewer,
     State(api): State<Api>,
     Path(source): Path<String>,
+    address: Option<Extension<Address>>,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -159,6 +167,10 @@ pub(crate) async fn read_rhythm(
     let Some(known) = together::source(&api, source).await? else {
         return Err(ApiError::NoSuchSource(source));
     };
+    let unchanged = address.and_then(|Extension(at)| api.answers().unchanged(&at, &known));
+    if let Some(answered) = unchanged {
+        return Ok(answered.respond(&headers));
+    }
     let (moment, given) =
         day.unwrap_or_else(|| (known.last_captured_at, known.last_captured_at.to_string()));
     let (first, day) = span(&calendar, moment, days)
@@ -188,7 +200,10 @@ pub(crate) async fn read_rhythm(
         coverage_min,
         hours,
     };
-    Ok(tagged::json(&headers, &rhythm))
+    Ok(match Answered::json(&rhythm) {
+        Ok(answered) => answered.made_from(known).respond(&headers),
+        Err(error) => tagged::unwritable(&error),
+    })
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
@@ -328,11 +343,12 @@ impl Spread {
     fn of(values: &[f64]) -> Option<Spread> {
         let min = values.iter().copied().reduce(f64::min)?;
         let max = values.iter().copied().reduce(f64::max)?;
-        let count = windows::ratio(u64::try_from(values.len()).unwrap_or(u64::MAX), 1)?;
+        let days = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let count = f64::from(days);
         let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         // Of equal values exactly 0, so that nothing is divided by what rounding left.
         let std = if min < max { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-        Some(Spread { mean, std: (1 < values.len()).then_some(std), min, max })
+        Some(Spread { days, mean, std: (1 < days).then_some(std), min, max })
     }
 }

@@ -3,18 +3,26 @@
 import { ask } from "./ask.js";
 import { draw } from "./chart.js";
 import { $, copyOf, fill, hold, put, table, text } from "./dom.js";
-import { SPANS, asked, lastDay, serverNow, told, view, wanted } from "./state.js";
+import { SPANS, asked, lastDay, period, serverNow, sourceName, told, view, wanted } from "./state.js";
+import { Voice } from "./words.js";
 
 const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 /** What many rows are added up for is not asked at every round. */
 const HERD_MS = 10_000;
 const RHYTHM_MS = 60_000;
-/** Windows of the herd, and rows of sources that the server adds up at once. */
-const WINDOWS_MAX = 168;
-const ROWS_MAX = 20_000;
+/** Windows of the herd that a chart shows; of days that were chosen, as many as one answer has. */
+const SHOWN = 168;
+const CHOSEN_MAX = 1500;
+/** Rows of the table. */
+const ROWS = 30;
+/** Windows in which few animals change what they do: of longer ones the means say nothing of synchrony. */
+const SHORT = ["1m", "5m", "15m"];
 
 export const choices = ["sources", "sizes"];
 
+/** Whether the server has told which sources there are. */
+let answered = false;
 /** The answer, what was asked for, and when. */
 let herd = { of: "", at: -Infinity, body: null };
 /** By the source's number: the same, and the card that shows it. */
@@ -23,41 +31,45 @@ const rhythms = new Map();
 const drawn = new WeakMap();
 
 export async function refresh() {
+  answered = true;
   show();
   await Promise.all([fetchHerd(), ...wanted().map(fetchRhythm)]);
-  show();
 }
 
 /** Whether there is more than one source to add up. */
 const together = () => 1 < wanted().length;
 
-const herdPath = () => {
-  const limit = Math.max(1, Math.min(WINDOWS_MAX, Math.floor(ROWS_MAX / told.sources.length)));
-  return `v1/herd/${view.size}?limit=${limit}${asked()}`;
-};
+const herdPath = () => `v1/herd/${view.size}?limit=${period().from === null ? SHOWN : CHOSEN_MAX}${asked()}`;
 
 async function fetchHerd() {
   const of = herdPath();
   if (!together() || (herd.of === of && serverNow() - herd.at < HERD_MS)) return;
   const { body } = await ask(of);
-  if (of === herdPath()) herd = { of, at: serverNow(), body };
+  if (of !== herdPath()) return;
+  herd = { of, at: serverNow(), body };
+  show();
 }
 
-const rhythmPath = (number) => `v1/sources/${number}/rhythm${lastDay() ? `?day=${lastDay()}` : ""}`;
+/** The day that is compared: the last that was chosen, unless it is still to come. */
+const comparedDay = () => (lastDay() && period().to - DAY <= serverNow() ? `?day=${lastDay()}` : "");
+
+const rhythmPath = (number) => `v1/sources/${number}/rhythm${comparedDay()}`;
 
 async function fetchRhythm({ source: number }) {
   const of = rhythmPath(number);
   const known = rhythms.get(number);
   if (known?.of === of && serverNow() - known.at < RHYTHM_MS) return;
   const { body } = await ask(of);
-  if (of === rhythmPath(number)) rhythms.set(number, { element: copyOf("rhythm"), ...known, of, at: serverNow(), body });
+  if (of !== rhythmPath(number)) return;
+  rhythms.set(number, { element: copyOf("rhythm"), ...known, of, at: serverNow(), body });
+  show();
 }
 
 export function show() {
   $("herd").hidden = !together();
   if (together()) showHerd();
-  const known = wanted().filter(({ source }) => rhythms.get(source)?.of === rhythmPath(source));
-  put($("rhythms-none"), told.sources.length ? "" : told.voice.words.emptyText);
+  const known = wanted().filter(({ source }) => rhythms.has(source));
+  put($("rhythms-none"), !answered || wanted().length ? "" : told.voice.words.emptyText);
   hold($("rhythms"), known.map(({ source }) => rhythms.get(source).element));
   for (const source of known) showRhythm(source, rhythms.get(source.source));
 }
@@ -69,81 +81,92 @@ function showHerd() {
   $("herd").classList.toggle("waiting", !fresh);
   if (!fresh) return;
   const windows = herd.body.items.map(windowOf).reverse();
-  const newest = windows.at(-1);
+  // A window that has just begun has not heard of all sources yet.
+  const newest = windows.slice(-2).findLast(({ missing }) => missing.length === 0) ?? windows.at(-1);
   put($("herd-none"), newest ? "" : words.nothing);
   $("herd-shown").hidden = !newest;
   if (!newest) return;
   const percent = (share) => (share === null ? "–" : voice.number(share, "percent"));
   const figures = [
-    [voice.metric("lying"), voice.number(newest.metrics.lying.mean, "one"), "metric-lying"],
-    [voice.metric("standing"), voice.number(newest.metrics.standing.mean, "one"), "metric-standing"],
+    [voice.metric("lying"), voice.number(newest.lying, "one"), "metric-lying"],
+    [voice.metric("standing"), voice.number(newest.standing, "one"), "metric-standing"],
     [words.lyingShare, percent(newest.lying_share), "more"],
-    [words.synchrony, percent(newest.synchrony), "more"],
   ];
+  if (SHORT.includes(view.size)) figures.push([words.synchrony, percent(newest.synchrony), "more"]);
   $("herd-now").replaceChildren(...figures.map(([term, value, colour]) => {
     const group = document.createElement("div");
     group.className = colour;
     group.append(text("dt", `${term} `), text("dd", value));
     return group;
   }));
-  const missing = newest.missing.map(words.source).join(", ");
-  const status = `${words.herdWindow(voice.window(newest, view.size))} (${words.status[newest.status]})`;
-  put($("herd-caption"), missing ? `${status} ${words.missing(missing)}` : status);
-  const from = Math.max(windows[0].start, newest.end - SPANS[view.size]);
+  const { missing, status } = newest;
+  const said = [`${words.herdWindow(voice.dated(newest, view.size, serverNow()))} (${words.status[status]})`];
+  if (missing.length) said.push(words.missing(missing.map(sourceName).join(", ")));
+  const chosen = period().from !== null;
+  if (chosen && herd.body.next_cursor !== null) said.push(words.clipped(voice.number(windows.length, "whole")));
+  put($("herd-caption"), said.join(" "));
+  const { end } = windows.at(-1);
+  const from = chosen ? windows[0].start : Math.max(windows[0].start, end - SPANS[view.size]);
   plot($("herd-plot"), herd.body, () => ({
-    windows: windows.filter(({ start }) => from <= start), shown: ["lying", "standing"], from, to: newest.end,
-    known: newest.end, colour: (metric) => `metric-${metric}`,
-  }), words.herdTitle);
+    windows: windows.filter(({ start }) => from <= start), shown: ["lying", "standing"], from, to: end,
+    known: end, voice, colour: (metric) => `metric-${metric}`,
+  }), words.herdChart);
+  const rows = windows.slice(-ROWS).reverse().map((window) => ({
+    time: voice.dated(window, view.size, serverNow()), lying: voice.number(window.lying, "one"), standing: voice.number(window.standing, "one"),
+    share: percent(window.lying_share), missing: window.missing.map(sourceName).join(", ") || "–", status: words.status[window.status],
+  }));
+  fill($("herd-table"), table(words.tableCaption(words.herdTitle), words.herdColumns, ["time", "missing", "status"], rows));
 }
 
 const exactly = (value) => ({ mean: value, min: value, max: value, q1: value, median: value, q3: value, std: 0 });
 
-/** A window of the herd in the chart's form. */
+/** A window of the herd in the chart's form. A source that is missing saw nothing of it. */
 function windowOf(item) {
-  const metrics = { lying: exactly(item.metrics.lying ?? 0), standing: exactly(item.metrics.standing ?? 0) };
-  return { ...item, metrics, start: Date.parse(item.start), end: Date.parse(item.end) };
+  const { lying, standing, sources, missing } = item;
+  const coverage = (item.coverage ?? 1) * (sources.length / (sources.length + missing.length));
+  return {
+    ...item, coverage, metrics: { lying: exactly(lying), standing: exactly(standing) },
+    start: Date.parse(item.start), end: Date.parse(item.end),
+  };
 }
 
-function showRhythm(source, { element, body }) {
-  const { voice } = told;
+function showRhythm({ source: number }, { element, body, of }) {
+  // The hours are those of a clock on the wall, which goes round whatever the day.
+  const voice = new Voice(view.language, "UTC");
   const { words } = voice;
   const part = (selector) => element.querySelector(selector);
-  const name = source.name ?? words.source(source.source);
+  const name = sourceName(number);
+  element.classList.toggle("waiting", of !== rhythmPath(number));
   put(part("h2"), name);
+  part("h2").id = `rhythm-${number}`;
+  element.setAttribute("aria-labelledby", `rhythm-${number}`);
   const seen = body.hours.some(({ lying_share, that_day }) => lying_share !== null || (that_day?.lying_share ?? null) !== null);
   const days = [dayOf(body.day), dayOf(body.from)].map((ms) => voice.time(ms, "day"));
   put(part(".caption"), seen ? words.rhythmText(...days) : words.noRhythm);
   put(part(".that-day"), days[0]);
   put(part(".usual"), words.usual);
   put(part("summary"), words.table);
-  part(".swatches").hidden = part("details").hidden = !seen;
-  if (!seen) return part(".plot").replaceChildren();
-  plot(part(".plot"), body, () => rhythmPlan(body), words.rhythmTitle(name));
+  part(".swatches").hidden = part(".plot").hidden = part("details").hidden = !seen;
+  if (!seen) return;
+  plot(part(".plot"), body, () => rhythmPlan(body, voice), words.rhythmTitle(name));
   const share = (value) => (value === null || value === undefined ? "–" : voice.number(100 * value, "one"));
-  const rows = body.hours.map(({ hour, days: count, lying_share: usual, animals, that_day: that }) => ({
-    hour: `${String(hour).padStart(2, "0")}:00`, day: share(that?.lying_share), usual: share(usual?.mean), std: share(usual?.std),
+  const rows = body.hours.map(({ hour, lying_share: usual, animals, that_day: that }) => ({
+    hour: `${hour} h`, day: share(that?.lying_share), usual: share(usual?.mean), std: share(usual?.std),
     deviation: that?.lying_share_deviation == null ? "–" : voice.number(that.lying_share_deviation, "one"),
-    animals: animals ? voice.number(animals.mean, "one") : "–", days: voice.number(count, "whole"),
+    animals: animals ? voice.number(animals.mean, "one") : "–", days: voice.number(usual?.days ?? 0, "whole"),
   }));
   fill(part(".scroll"), table(words.rhythmTitle(name), words.rhythmColumns, ["hour"], rows));
 }
 
-/** The beginning of a day on the site's clocks. */
-const dayOf = (date) => wall(`${date}T00:00Z`, 0);
-
-/** The moment at which the site's clocks show that hour of that day. */
-function wall(midnight, hour) {
-  const shown = Date.parse(midnight) + hour * HOUR;
-  const about = shown - told.voice.offset(shown);
-  return shown - told.voice.offset(about);
-}
+/** Where a day begins, on clocks that are never changed. */
+const dayOf = (date) => Date.parse(`${date}T00:00Z`);
 
 /** The hours of a day in the chart's form, of a hundred animals each. */
-function rhythmPlan(body) {
-  const begin = `${body.day}T00:00Z`;
+function rhythmPlan(body, voice) {
+  const from = dayOf(body.day);
   const most = Math.max(1, ...body.hours.map(({ days }) => days));
   const windows = body.hours.map(({ hour, days, lying_share: usual, that_day: that }) => ({
-    start: wall(begin, hour), end: wall(begin, hour + 1), status: that?.status ?? "final", coverage: days / most,
+    start: from + hour * HOUR, end: from + (hour + 1) * HOUR, status: that?.status ?? "final", coverage: days / most,
     metrics: {
       // null is a hole; what varies usually lies within one standard deviation.
       usual: usual && {
@@ -153,9 +176,8 @@ function rhythmPlan(body) {
       day: (that?.lying_share ?? null) === null ? null : exactly(100 * that.lying_share),
     },
   }));
-  const [from, to] = [wall(begin, 0), wall(begin, 24)];
   const colour = (metric) => (metric === "day" ? "metric-lying" : "metric-total");
-  return { windows, shown: ["usual", "day"], banded: "usual", from, to, known: windows.at(-1).end, colour };
+  return { windows, shown: ["usual", "day"], banded: "usual", from, to: from + DAY, known: windows.at(-1).end, voice, colour };
 }
 
 function plot(host, body, plan, label) {
@@ -164,14 +186,14 @@ function plot(host, body, plan, label) {
   if (host.hasChildNodes() && last?.body === body && last.of === of) return;
   drawn.set(host, { body, of });
   if (host.clientWidth === 0) return host.replaceChildren();
-  draw(host, { ...plan(), voice: told.voice });
+  draw(host, plan());
   host.setAttribute("aria-label", label);
 }
 
 export function forget() {
-  herd = { of: "", at: -Infinity, body: null };
+  [answered, herd] = [false, { of: "", at: -Infinity, body: null }];
   rhythms.clear();
-  for (const id of ["rhythms", "herd-plot", "herd-now"]) $(id).replaceChildren();
+  for (const id of ["rhythms", "herd-plot", "herd-now", "herd-caption", "herd-none", "herd-table"]) $(id).replaceChildren();
 }
 
 new ResizeObserver(show).observe($("page-herd"));

@@ -181,9 +181,7 @@ function showPicked(card) {
     group.append(text("dt", `${term} `), text("dd", value));
     return group;
   }));
-  const near = Math.abs(serverNow() - window.end) < 12 * 60 * MINUTE;
-  const when = near || card.size === "1d" ? told.voice.window(window, card.size)
-    : `${told.voice.time(window.start, "weekday")}, ${told.voice.window(window, card.size)}`;
+  const when = told.voice.dated(window, card.size, serverNow());
   const clipped = card.older && period().from !== null ? ` ${words.clipped(told.voice.number(card.windows.length, "whole"))}` : "";
   put(card.part(".caption"), `${words.perPicture(when)} (${words.status[window.status]})${clipped}`);
   showFacts(card, window);

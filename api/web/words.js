@@ -30,11 +30,13 @@ const WORDS = {
     keyFinal: "final", keyOpen: "still open", keyCorrected: "corrected by a late picture", keyGap: "no data", keyCoverage: "coverage",
     herdPage: "Herd", herdTitle: "All sources together", lyingShare: "Lying share", synchrony: "Synchrony",
     herdWindow: (window) => `Animals at once, ${window}`, missing: (names) => `Not counted, for want of pictures: ${names}.`,
-    herdText: "The sources’ means, added up. Synchrony is the share of the animals that do what most of them do.",
+    herdText: "The sources’ means, added up. Synchrony, in short windows: the share of the animals that do what most of them do, lie or stand.",
+    herdChart: "Lying and standing animals of all sources together",
+    herdColumns: { time: "Window", lying: "Lying", standing: "Standing", share: "Lying share", missing: "Not counted", status: "Status" },
     rhythmText: (day, from) => `Lying animals of a hundred, hour by hour: ${day}, and the days from ${from} to the day before it, with their standard deviation and extremes.`,
     usual: "usually", noRhythm: "No hour with enough pictures yet.",
     rhythmTitle: (name) => `${name}: lying animals of a hundred, by hour`,
-    rhythmColumns: { hour: "Hour", day: "That day", usual: "Usually", std: "Std. dev.", deviation: "Deviations", animals: "Animals", days: "Days" },
+    rhythmColumns: { hour: "Hour", day: "That day", usual: "Usually", std: "Std. dev.", deviation: "Off (in σ)", animals: "Animals", days: "Days" },
     statisticsPage: "Statistics", picturesPage: "Pictures", headcounts: "Headcounts", pricesPage: "Prices",
     sourceLabel: "Source", allSources: "All sources", fromLabel: "From", toLabel: "to", nowLabel: "Back to now",
     nothing: "No window on these days.", clipped: (count) => `Only the newest ${count} windows; a larger window shows more.`,
@@ -95,11 +97,13 @@ const WORDS = {
     keyFinal: "finale", keyOpen: "encore ouverte", keyCorrected: "corrigée par une image tardive", keyGap: "aucune donnée", keyCoverage: "couverture",
     herdPage: "Troupeau", herdTitle: "Toutes les sources ensemble", lyingShare: "Part couchée", synchrony: "Synchronie",
     herdWindow: (window) => `Animaux à la fois, ${window}`, missing: (names) => `Sans images, donc non comptées : ${names}.`,
-    herdText: "Somme des moyennes des sources. La synchronie est la part des animaux qui font ce que fait la majorité.",
-    rhythmText: (day, from) => `Animaux couchés sur cent, heure par heure : le ${day}, et les jours du ${from} à la veille, avec leur écart-type et leurs extrêmes.`,
+    herdText: "Somme des moyennes des sources. La synchronie, dans les fenêtres courtes : la part des animaux qui font ce que fait la majorité, couchée ou debout.",
+    herdChart: "Animaux couchés et debout de toutes les sources ensemble",
+    herdColumns: { time: "Fenêtre", lying: "Couchés", standing: "Debout", share: "Part couchée", missing: "Non comptées", status: "État" },
+    rhythmText: (day, from) => `Animaux couchés sur cent, heure par heure : ${day}, et les jours depuis ${from} jusqu’à la veille, avec leur écart-type et leurs extrêmes.`,
     usual: "d’habitude", noRhythm: "Aucune heure n’a encore assez d’images.",
     rhythmTitle: (name) => `${name} : animaux couchés sur cent, par heure`,
-    rhythmColumns: { hour: "Heure", day: "Ce jour", usual: "D’habitude", std: "Écart-type", deviation: "Écarts", animals: "Animaux", days: "Jours" },
+    rhythmColumns: { hour: "Heure", day: "Ce jour", usual: "D’habitude", std: "Écart-type", deviation: "Écart (en σ)", animals: "Animaux", days: "Jours" },
     statisticsPage: "Statistiques", picturesPage: "Images", headcounts: "Effectifs", pricesPage: "Prix",
     sourceLabel: "Source", allSources: "Toutes les sources", fromLabel: "Du", toLabel: "au", nowLabel: "Revenir à maintenant",
     nothing: "Aucune fenêtre ces jours-là.", clipped: (count) => `Seulement les ${count} fenêtres les plus récentes ; une fenêtre plus longue en montre plus.`,
@@ -189,6 +193,12 @@ export class Voice {
   window(item, size) {
     if (size === "1d") return this.time(item.start, "day");
     return `${this.time(item.start, "minute")}–${this.time(item.end, "minute")}`;
+  }
+
+  /** A window for a sentence: with its day, unless that is near `now`. */
+  dated(item, size, now) {
+    const near = size === "1d" || Math.abs(now - item.end) < DAY / 2;
+    return near ? this.window(item, size) : `${this.time(item.start, "weekday")}, ${this.window(item, size)}`;
   }
 
   /** A length of time, in its largest unit. */

@@ -50,7 +50,7 @@ fn a_wrong_password_is_told_and_opens_nothing() {
 fn the_page_refreshes_its_token_by_itself() {
     let Some(browser) = Browser::find() else { return };
     let then = r#"
-        await until(() => document.querySelector("article"));
+        await until(() => document.querySelector(".cards article"));
         sessionStorage.setItem("animov-token", "expired.long.ago");
         await until(() => sessionStorage.getItem("animov-token") !== "expired.long.ago");
         await until(() => document.getElementById("link").dataset.state === "live");
@@ -65,14 +65,19 @@ fn the_page_refreshes_its_token_by_itself() {
 fn logging_out_ends_the_login_and_leaves_nothing_to_see() {
     let Some(browser) = Browser::find() else { return };
     let world = World::with_people();
-    let then = r#"
-        await until(() => document.querySelector("article"));
-        $("leave").click();
-        await until(() => $("ask").open);
-        document.title = `${sessionStorage.length} kept`;
-    "#;
-    let shown = shown_after(&browser, &world, "", typed("vera", PASSWORD, then));
-    assert!(shown.contains("<title>0 kept</title>"), "{shown}");
-    assert!(!shown.contains(CARD), "{shown}");
+    for (view, cards) in [("", "#cards article"), ("page=herd", "#rhythms article, #herd-now div")]
+    {
+        let then = format!(
+            r#"
+            const seen = () => [...document.querySelectorAll("{cards}")].length + $("herd-caption").textContent.length;
+            await until(() => 3 <= seen());
+            $("leave").click();
+            await until(() => $("ask").open);
+            document.title = `${{sessionStorage.length}} kept, ${{seen()}} seen`;
+        "#
+        );
+        let shown = shown_after(&browser, &world, view, typed("vera", PASSWORD, &then));
+        assert!(shown.contains("<title>0 kept, 0 seen</title>"), "{view}: {shown}");
+    }
     assert!(world.people.kept().logins.is_empty(), "the server knows it too");
 }

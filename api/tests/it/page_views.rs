@@ -71,7 +71,7 @@ fn the_herd_is_added_up_and_each_sources_day_stands_beside_its_usual_ones() {
     let Some(browser) = Browser::find() else { return };
     let world = World::empty();
     // 13 o'clock in Paris: half of the pen lay on one day, a quarter on the next, all on
-    // the third; another pen has four that stand.
+    // the third; another pen has six that stand.
     for (day, lying) in [("2026-02-27", 2), ("2026-02-28", 1), ("2026-03-01", 4)] {
         let start = at(&format!("{day}T12:00:00Z"));
         for frame in 0..360 {
@@ -86,7 +86,7 @@ fn the_herd_is_added_up_and_each_sources_day_stands_beside_its_usual_ones() {
     for window in world.store.tables().windows.values_mut() {
         window.status = Status::Final;
     }
-    world.count(2, "2026-03-01T12:00:00Z", &[("standing", 4), ("total", 4)]);
+    world.count(2, "2026-03-01T12:00:00Z", &[("standing", 6), ("total", 6)]);
     world.count(3, "2026-02-28T12:00:00Z", &[("standing", 1), ("total", 1)]);
     let see = r##"
         await until(() => document.querySelectorAll("#rhythms .card h2").length === 3);
@@ -95,14 +95,27 @@ fn the_herd_is_added_up_and_each_sources_day_stands_beside_its_usual_ones() {
         document.title = [$("herd-now"), $("herd-caption"), first.querySelector(".caption")].map((e) => e.textContent).join("|");
     "##;
     let shown = shown_after(&browser, &world, "page=herd&size=1h", doing(see));
-    let title = "Lying 4.0Standing 4.0Lying share 50%Synchrony 50%|Animals at once, 13:00–14:00 (so far) \
+    let title = "Lying 4.0Standing 6.0Lying share 40%|Animals at once, 1 Sun, 13:00–14:00 (so far) \
                  Not counted, for want of pictures: Source 3.|Lying animals of a hundred, hour by hour: \
                  Mar 1, and the days from Feb 1 to the day before it, with their standard deviation and extremes.";
     assert!(shown.contains(&format!("<title>{title}</title>")), "{shown}");
     // 100 % beside 50 and 25, which are 37.5 with a deviation of 17.7: 3.5 of them away.
-    let row = r#"<td class="word">13:00</td><td>100.0</td><td>37.5</td><td>17.7</td><td>3.5</td><td>4.0</td><td>2</td>"#;
+    let row = r#"<td class="word">13 h</td><td>100.0</td><td>37.5</td><td>17.7</td><td>3.5</td><td>4.0</td><td>2</td>"#;
     assert!(shown.contains(row), "{shown}");
     assert!(shown.contains("No hour with enough pictures yet."), "{shown}");
+    let minute = shown_after(
+        &browser,
+        &world,
+        "page=herd&size=1m",
+        doing(
+            r##"
+        await until(() => $("herd-table").textContent !== "");
+        document.title = $("herd-now").textContent;
+    "##,
+        ),
+    );
+    let title = "Lying 4.0Standing 0.0Lying share 100%Synchrony 100%";
+    assert!(minute.contains(&format!("<title>{title}</title>")), "{minute}");
     let one = shown_after(
         &browser,
         &world,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use schemas::commit::Status;
+use schemas::window::{Calendar, WindowSize};
 use serde_json::{Value, json};
 
 use crate::world::{World, at};
@@ -75,7 +76,10 @@ async fn a_day_stands_beside_what_the_days_before_it_were() {
     assert_eq!(told(&found, 14), Value::Null);
     let nobody = told(&found, 15);
     assert_eq!((&nobody["days"], &nobody["lying_share"]), (&json!(1), &Value::Null));
-    assert_eq!(nobody["animals"], json!({"mean": 0.0, "std": null, "min": 0.0, "max": 0.0}));
+    assert_eq!(
+        nobody["animals"],
+        json!({"days": 1, "mean": 0.0, "std": null, "min": 0.0, "max": 0.0})
+    );
     assert_eq!(nobody["that_day"], Value::Null);
 
     // Of one day there is no deviation; of less than half an hour there is something too.
@@ -121,6 +125,27 @@ async fn an_hour_that_the_clock_has_twice_is_one_of_its_day() {
     assert_eq!((&one["days"], &one["lying_share"]["mean"]), (&json!(1), &json!(0.5)));
     assert_eq!(one["that_day"]["lying_share"], 1.0);
     assert_eq!(found["hours"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_longest_baseline_is_whole_in_a_zone_at_half_past() {
+    let mut world = World::empty();
+    world.calendar = Calendar::in_zone("Asia/Kolkata").unwrap();
+    let day = 86_400;
+    let start = at("2026-03-01T12:00:00Z");
+    let first = world.calendar.window(WindowSize::Day, start).unwrap().start;
+    for hour in 0..91 * 24 {
+        let captured_at = first.plus(Duration::from_secs(3600 * hour + 1800)).to_string();
+        world.count(1, &captured_at, &[("lying", 1), ("standing", 0), ("total", 1)]);
+    }
+    settle(&world);
+    let last = first.plus(Duration::from_secs(90 * day + day / 2)).to_string();
+    let found = rhythm(&world, &format!("?days=90&coverage_min=0&day={last}")).await;
+    let hours = found["hours"].as_array().unwrap();
+    assert_eq!(hours.len(), 24);
+    let days: i64 = hours.iter().map(|hour| hour["days"].as_i64().unwrap()).sum();
+    let those: i64 = hours.iter().map(|hour| i64::from(!hour["that_day"].is_null())).sum();
+    assert_eq!((days + those, those), (91 * 24, 24));
 }
 
 #[tokio::test]
