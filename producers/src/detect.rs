@@ -55,6 +55,12 @@ pub enum DetectError {
     #[error("{model} says that its task is {task:?}; animov needs a model for the task \"detect\"")]
     Task { model: ModelFile, task: String },
 
+    #[error(
+        "{model} says that its placement is {placement:?}; animov knows \"top-left\", \"centre\" and \
+         \"stretch\": say with detector.placement how pictures lie in its input"
+    )]
+    Placement { model: ModelFile, placement: String },
+
     #[error("the classes of {model} have no usable names: {source}")]
     Names { model: ModelFile, source: names::InvalidNames },
 

@@ -115,7 +115,12 @@ impl OnnxDetector {
         };
         let own_confidence = fraction("confidence");
         let agnostic = || metadata("class_agnostic").is_some_and(|text| text.trim() == "true");
-        let own_placement = metadata("placement").and_then(|text| Placement::named(text.trim()));
+        let own_placement = match metadata("placement").filter(|_| options.placement.is_none()) {
+            None => None,
+            Some(text) => Some(Placement::named(text.trim()).ok_or_else(|| {
+                DetectError::Placement { model: from.clone(), placement: text.trim().to_owned() }
+            })?),
+        };
         let rivalry = Rivalry {
             iou_max: options.iou_max.or_else(|| fraction("iou_max")).unwrap_or(IOU_MAX),
             class_agnostic: options.class_agnostic.unwrap_or_else(agnostic),

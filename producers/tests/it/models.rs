@@ -3,6 +3,7 @@
 use std::fs;
 
 use producers::detect::contract::Family;
+use producers::detect::letterbox::Placement;
 use producers::detect::onnx::{OnnxDetector, OnnxOptions};
 use producers::detect::{DetectError, Detector};
 use producers::pixels::Pixels;
@@ -11,8 +12,11 @@ use schemas::frame::Detection;
 use crate::support::{Clips, load, tiny_model};
 
 /// What a model of the barn answers to a picture of this size, as text.
-fn seen(model: &str, confidence: f32, (width, height): (u32, u32)) -> String {
-    let mut detector = load(&tiny_model(model), confidence);
+fn seen(model: &str, confidence: f32, size: (u32, u32)) -> String {
+    seen_by(load(&tiny_model(model), confidence), size)
+}
+
+fn seen_by(mut detector: OnnxDetector, (width, height): (u32, u32)) -> String {
     let bytes = vec![0; usize::try_from(width * height * 3).unwrap()];
     let stride = usize::try_from(width * 3).unwrap();
     let picture = Pixels::new(width, height, stride, &bytes).unwrap();
@@ -59,6 +63,35 @@ fn a_raw_model_means_the_same_boxes_from_the_corner() {
     class_0 0.90: 0.1250 0.5000 0.2500 0.2500
     class_1 0.70: 0.1250 0.5000 0.2500 0.2500
     ");
+}
+
+/// A model of the barn that says of itself how pictures lie in its input.
+fn placed(placement: &str) -> Vec<u8> {
+    let field =
+        |tag: u8, bytes: &[u8]| [&[tag, u8::try_from(bytes.len()).unwrap()][..], bytes].concat();
+    let entry = [field(0x0a, b"placement"), field(0x12, placement.as_bytes())].concat();
+    // A message goes on with what is appended: 14 is `metadata_props`.
+    [fs::read(tiny_model("barn_v8.onnx")).unwrap(), field(0x72, &entry)].concat()
+}
+
+#[test]
+fn a_model_may_say_how_pictures_lie_in_its_input() {
+    let clips = Clips::new();
+    let path = clips.path("placed.onnx");
+    fs::write(&path, placed("stretch")).unwrap();
+    // Twice as wide as tall, over all of the input: fractions are those of a square one.
+    insta::assert_snapshot!(seen_by(load(&path, 0.5), (128, 64)), @r"
+    lying 0.90: 0.1250 0.2500 0.2500 0.1250
+    standing 0.70: 0.1250 0.2500 0.2500 0.1250
+    standing 0.60: 0.8125 0.5000 0.1875 0.2500
+    ");
+    fs::write(&path, placed("upside-down")).unwrap();
+    let error = refusal(OnnxOptions::new(path.clone()));
+    assert!(error.contains("its placement is \"upside-down\"; animov knows"), "{error}");
+    // Who says it in the configuration is believed.
+    let placement = Some(Placement::Stretch);
+    let options = OnnxOptions { placement, confidence: Some(0.5), ..OnnxOptions::new(path) };
+    assert!(seen_by(OnnxDetector::load(&options).unwrap(), (128, 64)).contains("0.1250 0.2500"));
 }
 
 #[test]

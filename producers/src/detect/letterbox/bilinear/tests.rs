@@ -99,6 +99,9 @@ fn scaling_is_that_of_opencv() {
     );
     assert_eq!(weighted(&stretched_pattern(size(5, 4), size(9, 7))), 2_200_642);
     assert_eq!(weighted(&stretched_pattern(size(64, 48), size(13, 9))), 8_045_186);
+    // One side smaller and the other larger, as where a picture is stretched over an input.
+    assert_eq!(weighted(&stretched_pattern(size(64, 30), size(41, 36))), 1_257_062_062);
+    assert_eq!(weighted(&stretched_pattern(size(30, 64), size(36, 41))), 1_246_532_088);
 }
 
 #[test]
