@@ -60,7 +60,7 @@ function holes(windows, known) {
  * colour (metric → class) }
  *
  * A metric that a window does not name was seen in none of its pictures; one that is
- * null there is a hole.
+ * null there is a hole. A metric may have a status of its own.
  */
 export function draw(host, plan) {
   const { windows, shown, from, to, known, voice, colour } = plan;
@@ -130,7 +130,7 @@ export function draw(host, plan) {
     }
   }
   for (const metric of shown) {
-    for (const run of runs(windows.filter(has(metric)))) line(root, run, (w) => [middle(w), y(of(w, metric).mean)], colour(metric));
+    for (const run of runs(windows.filter(has(metric)))) line(root, run, (w) => [middle(w), y(of(w, metric).mean)], colour(metric), (w) => of(w, metric).status ?? w.status);
   }
 
   const cross = svg("g", { class: "cross" });
@@ -159,11 +159,11 @@ export function draw(host, plan) {
 }
 
 
-function line(root, run, place, colour) {
+function line(root, run, place, colour, status) {
   // A stretch that ends in an open window may still move.
   const stretches = [];
   for (let at = 1; at < run.length; at++) {
-    const open = run[at].status === "open" || run[at - 1].status === "open";
+    const open = status(run[at]) === "open" || status(run[at - 1]) === "open";
     const last = stretches.at(-1);
     if (last && last.open === open) last.windows.push(run[at]);
     else stretches.push({ open, windows: [run[at - 1], run[at]] });
@@ -173,8 +173,8 @@ function line(root, run, place, colour) {
   }
   run.forEach((window, at) => {
     const [cx, cy] = place(window);
-    if (window.status === "open") root.append(svg("circle", { class: `point hollow ${colour}`, cx, cy, r: 3 }));
-    else if (window.status === "corrected") root.append(svg("path", { class: `point corrected ${colour}`, d: `M${cx} ${cy - 4.5}l4.5 4.5-4.5 4.5-4.5-4.5z` }));
+    if (status(window) === "open") root.append(svg("circle", { class: `point hollow ${colour}`, cx, cy, r: 3 }));
+    else if (status(window) === "corrected") root.append(svg("path", { class: `point corrected ${colour}`, d: `M${cx} ${cy - 4.5}l4.5 4.5-4.5 4.5-4.5-4.5z` }));
     else if (run.length === 1 && at === 0) root.append(svg("circle", { class: `point ${colour}`, cx, cy, r: 2 }));
   });
 }

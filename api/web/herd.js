@@ -170,7 +170,7 @@ function rhythmPlan(body, voice) {
     metrics: {
       // null is a hole; what varies usually lies within one standard deviation.
       usual: usual && {
-        ...exactly(100 * usual.mean), min: 100 * usual.min, max: 100 * usual.max,
+        ...exactly(100 * usual.mean), status: "final", min: 100 * usual.min, max: 100 * usual.max,
         q1: 100 * Math.max(usual.mean - (usual.std ?? 0), usual.min), q3: 100 * Math.min(usual.mean + (usual.std ?? 0), usual.max),
       },
       day: (that?.lying_share ?? null) === null ? null : exactly(100 * that.lying_share),
