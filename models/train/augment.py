@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from data import GREY, Labels, Picture
+from data import Labels, Picture
 
+#: The grey where a moved picture leaves the input uncovered.
+GREY = 114
 #: An animal cut to less than this share by an edge or an occluder is ignored.
 LEFT_MIN = 0.35
 #: Boxes with a shorter side than this are ignored, pixels: nothing is left to see.

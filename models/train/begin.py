@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 import net
 from data import DataError
-from export import classes_of, folded
+from export import check_placement, classes_of, folded
 
 #: A filter of a new net has about this norm: uniform within 1/sqrt(inputs) of 0.
 FILTER_NORM = 1.0 / math.sqrt(3.0)
@@ -101,11 +101,13 @@ def folded_net(file: Path, wanted: net.Shape) -> tuple[net.Detector, list[str]]:
     try:
         shape = shape_of(json.loads(about.read_text())["shape"])
         model = onnx.load(file)
-        names = classes_of(next(one.value for one in model.metadata_props if one.key == "names"))
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        said = {one.key: one.value for one in model.metadata_props}
+        names = classes_of(said["names"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"cannot begin with {file}: wanted is a model that train.py wrote, with its facts in {about}: {error}"
         ) from error
+    check_placement(said, file)
     free = {"height": wanted.height, "width": wanted.width, "classes": wanted.classes}
     if dataclasses.replace(shape, **free) != wanted:
         raise DataError(f"cannot begin with {file}: its net is {shape}, wanted is {wanted}")

@@ -1,7 +1,7 @@
 """Pictures and labels of a folder as `animov simulate pictures` writes it.
 
-Every picture is read once, fitted into the net's input exactly as animov does it (OpenCV's bilinear
-scaling, centred, grey 114 around), and kept beside the data as plain bytes. An epoch then maps memory
+Every picture is read once, stretched over the net's input exactly as animov does it (OpenCV's bilinear
+scaling, each side by itself), and kept beside the data as plain bytes. An epoch then maps memory
 instead of decoding JPEGs, which on two cores would take longer than learning from them.
 """
 
@@ -18,8 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: The grey around a picture that does not fill the input.
-GREY = 114
 #: An animal of which less than this can be seen is neither to be found nor to be missed.
 VISIBLE_MIN = 0.25
 #: Columns of a label: class, left, top, right, bottom (input pixels), visible share.
@@ -70,7 +68,7 @@ def load(folder: Path, height: int, width: int) -> Dataset:
     if not classes_file.is_file():
         raise DataError(f"no {classes_file}: it names the classes, one a line, in the labels' order")
     classes = [line.strip() for line in classes_file.read_text().splitlines() if line.strip()]
-    cache = folder / f"cache-{width}x{height}"
+    cache = folder / f"stretched-{width}x{height}"
     about = cache / "about.json"
     # Names, sizes and times: whatever is written again is read again.
     label_files = [folder / "labels" / f"{name}.txt" for name in names]
@@ -113,8 +111,9 @@ def build(
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
             raise DataError(f"{files[at]} is no picture that OpenCV can read")
-        pictures[at], place = letterbox(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), height, width)
-        return read_labels(label_files[at], text.decode(), place), hashlib.sha256(data).hexdigest(), text
+        pictures[at] = stretched(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), height, width)
+        rows = read_labels(label_files[at], text.decode(), height, width)
+        return rows, hashlib.sha256(data).hexdigest(), text
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         read = list(pool.map(one, range(len(files))))
@@ -127,30 +126,12 @@ def build(
     return {"digest": whole.hexdigest(), "pictures": sorted(digest for _, digest, _ in read)}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a picture lies in the input, pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
+def stretched(picture: Picture, height: int, width: int) -> Picture:
+    """A picture over all of the input, as `producers/src/detect/letterbox.rs` does it for `stretch`."""
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def letterbox(picture: Picture, height: int, width: int) -> tuple[Picture, Place]:
-    """Fits a picture into the input as `producers/src/detect/letterbox.rs` does."""
-    tall, wide = picture.shape[:2]
-    scale = min(width / wide, height / tall)
-    # `round` takes ties to even, as there.
-    across, down = (min(max(round(side * scale), 1), most) for side, most in ((wide, width), (tall, height)))
-    place = Place((width - across) // 2, (height - down) // 2, across, down)
-    whole = np.full((height, width, 3), GREY, np.uint8)
-    scaled = cv2.resize(picture, (across, down), interpolation=cv2.INTER_LINEAR)
-    whole[place.top : place.top + down, place.left : place.left + across] = scaled
-    return whole, place
-
-
-def read_labels(file: Path, text: str, place: Place) -> Labels:
+def read_labels(file: Path, text: str, height: int, width: int) -> Labels:
     """YOLO's rows (class cx cy w h, and perhaps the visible share), in input pixels."""
     rows = np.zeros((0, LABEL_COLUMNS), np.float32)
     lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -166,10 +147,10 @@ def read_labels(file: Path, text: str, place: Place) -> Labels:
     return np.stack(
         (
             label,
-            place.left + (cx - w / 2) * place.width,
-            place.top + (cy - h / 2) * place.height,
-            place.left + (cx + w / 2) * place.width,
-            place.top + (cy + h / 2) * place.height,
+            (cx - w / 2) * width,
+            (cy - h / 2) * height,
+            (cx + w / 2) * width,
+            (cy + h / 2) * height,
             visible,
         ),
         axis=1,

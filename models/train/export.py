@@ -1,8 +1,9 @@
 """The net as an ONNX file that animov reads by itself.
 
-Its contract is the one animov knows as Ultralytics v8: input `images` f32 [1, 3, H, W], RGB, 0 to 1,
-the picture centred on grey; output `output0` f32 [1, 4 + classes, N], boxes in input pixels and a
-score for each class; the classes' names in the metadata. Normalisation is folded into the
+Its contract is the one animov knows as Ultralytics v8: input `images` f32 [1, 3, H, W], RGB, 0 to 1;
+output `output0` f32 [1, 4 + classes, N], boxes in input pixels and a score for each class; the classes'
+names in the metadata. There it also says that the picture is stretched over all of the input, which is
+not that family's habit. Normalisation is folded into the
 convolutions before it. The weights are kept in half precision, whose rounding is a thousandth of what
 augmentation does to a picture, and computed with in single: runtimes widen them once, on loading.
 """
@@ -23,12 +24,15 @@ import torch
 from torch import Tensor, nn
 
 import net
+from data import DataError
 from evaluate import Reading
 
 DESCRIPTION = (
     "Goats from a fixed camera, standing or lying. Trained from nothing on rendered pens by animov's own "
     "models/train; no third-party weights, code or pictures."
 )
+#: How a picture lies in the input, as `producers/src/detect/letterbox.rs` names it.
+PLACEMENT = "stretch"
 LICENCE = "MIT OR Apache-2.0"
 OPSET = 17
 
@@ -103,7 +107,7 @@ def export(
     metadata = {
         "task": "detect", "names": names, "stride": str(net.STRIDES[-1]), "imgsz": f"[{height}, {width}]",
         "batch": "1", "confidence": str(reading.confidence), "iou_max": str(reading.iou_max),
-        "class_agnostic": "true", "description": DESCRIPTION, "license": LICENCE,
+        "class_agnostic": "true", "placement": PLACEMENT, "description": DESCRIPTION, "license": LICENCE,
     }
     onnx.helper.set_model_props(written, metadata)
     written.producer_name, written.doc_string = "animov", DESCRIPTION
@@ -147,6 +151,15 @@ def reading_of(runtime: onnxruntime.InferenceSession) -> Reading:
     """How a model that was exported here is read."""
     said = runtime.get_modelmeta().custom_metadata_map
     return Reading(float(said["confidence"]), float(said["iou_max"]))
+
+
+def check_placement(metadata: dict[str, str], file: Path) -> None:
+    """Whether the model in `file` was shown pictures as they are shown here."""
+    found = metadata.get("placement")
+    if found != PLACEMENT:
+        raise DataError(
+            f"{file} has the placement {found}, here pictures are shown as {PLACEMENT}: an earlier animov wrote it"
+        )
 
 
 def compared(exported: Exported, file: Path, pictures: np.ndarray) -> dict[str, float]:

@@ -32,6 +32,7 @@ def facts(
         "steps": progress.steps,
         "minutes": round(progress.seconds / 60.0, 2),
         "processor": processor(),
+        "bfloat16": training.options.halves,
         "processes": training.group.size,
         "versions": {
             "python": platform.python_version(),

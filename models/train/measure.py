@@ -38,6 +38,7 @@ def main() -> int:
         return np.concatenate([runtime.run(None, {"images": image[None]})[0] for image in images])
 
     try:
+        export.check_placement(runtime.get_modelmeta().custom_metadata_map, options.model)
         val = load(options.val, height, width)
         if val.classes != classes:
             raise DataError(

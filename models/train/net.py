@@ -36,7 +36,7 @@ LOG_SIDE_MAX = 4.0
 class Shape:
     """What fixes a net's weights' shapes; kept in checkpoints."""
 
-    height: int = 256
+    height: int = 320
     width: int = 416
     classes: int = 2
     stem: int = 32
@@ -128,7 +128,7 @@ class Head(nn.Module):
 
 
 class Detector(nn.Module):
-    """Backbone to strides 8, 16, 32; back up and down between them; a head on each."""
+    """Backbone to strides 8, 16, 32; back from the coarse to the fine; a head on each."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -146,9 +146,6 @@ class Detector(nn.Module):
         self.middle_to_fine = Convolution(middle, fine, kernel=1)
         self.middle_joined = Convolution(middle, middle)
         self.fine_joined = Convolution(fine, fine)
-        # And up again: edges found on the fine grid place the boxes of the coarse ones.
-        self.fine_up = Convolution(fine, middle, stride=2)
-        self.middle_up = Convolution(middle, coarse, stride=2)
         self.heads = nn.ModuleList(
             Head(channels, shape.head, shape.classes) for channels in shape.channels
         )
@@ -160,8 +157,6 @@ class Detector(nn.Module):
         coarse = self.coarse(middle)
         middle = self.middle_joined(middle + doubled(self.coarse_to_middle(coarse)))
         fine = self.fine_joined(fine + doubled(self.middle_to_fine(middle)))
-        middle = middle + self.fine_up(fine)
-        coarse = coarse + self.middle_up(middle)
         grids = zip(self.heads, (fine, middle, coarse), strict=True)
         answers = [head(grid).permute(0, 2, 3, 1).flatten(1, 2) for head, grid in grids]
         return torch.cat(answers, dim=1).float()

@@ -23,11 +23,12 @@ import torch
 import evaluate
 import export
 import net
+import precision
 import together
 from begin import folded_net
 from data import DataError, load
 from facts import facts
-from training import Training, check_checkpoint, say, shape_of
+from training import Training, check_checkpoint, known_halves, say, shape_of
 
 
 def arguments() -> argparse.Namespace:
@@ -53,7 +54,7 @@ def arguments() -> argparse.Namespace:
     add("--batch", type=int, default=16, help="pictures a step and process (default 16)")
     add("--rate", type=float, default=2e-3, help="highest learning rate (default 0.002)")
     add("--decay", type=float, default=0.05, help="weight decay (default 0.05)")
-    add("--height", type=int, default=256, help="the input's height, a multiple of 32 (default 256)")
+    add("--height", type=int, default=320, help="the input's height, a multiple of 32 (default 320)")
     add("--width", type=int, default=416, help="the input's width, a multiple of 32 (default 416)")
     add("--validate-every", type=float, default=5.0, metavar="MINUTES",
         help="between two measurements and checkpoints (default 5)")
@@ -83,7 +84,8 @@ def work(group: together.Group, options: argparse.Namespace) -> None:
     if group.leads():
         say(
             f"training with {len(data)} pictures of {data.scenes()} scenes, measuring with {len(val)} of "
-            f"{val.scenes()}; {net.weights(training.net)} weights; seed {options.seed}"
+            f"{val.scenes()}; {net.weights(training.net)} weights, computed in "
+            f"{'bfloat16' if options.halves else 'single precision'}; seed {options.seed}"
         )
     training.run()
     if group.leads():
@@ -111,6 +113,8 @@ def finish(training: Training) -> None:
 
 def main() -> int:
     options = arguments()
+    # Before anything is computed: a process that is forked beside a pool of threads hangs.
+    torch.set_num_threads(1)
     try:
         # Read here first, so that the processes find it done and mistakes are told once.
         data = load(options.data, options.height, options.width)
@@ -127,6 +131,8 @@ def main() -> int:
         elif options.begin:
             folded_net(options.begin, shape_of(options, data))
         del data, val
+        # Once, so that all processes do the same, and a training that goes on does as it did.
+        options.halves = known_halves(options) if options.resume else precision.prefers_bfloat16()
         options.out.parent.mkdir(parents=True, exist_ok=True)
         together.run(options.processes, work, (options,))
     except DataError as error:

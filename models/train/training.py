@@ -82,11 +82,17 @@ def fixed(options: argparse.Namespace, data: Dataset) -> dict[str, object]:
         "shape": dataclasses.asdict(shape_of(options, data)),
         "data": data.digest,
         "classes": data.classes,
+        "placement": export.PLACEMENT,
         "seed": options.seed,
         "from": begin.digest(options.begin),
         "batch": options.batch,
         "processes": options.processes,
     }
+
+
+def known_halves(options: argparse.Namespace) -> bool:
+    """Whether the training that goes on computes in bfloat16."""
+    return torch.load(options.out.with_suffix(".pt"), weights_only=True)["halves"]
 
 
 def check_checkpoint(options: argparse.Namespace, data: Dataset) -> None:
@@ -95,12 +101,6 @@ def check_checkpoint(options: argparse.Namespace, data: Dataset) -> None:
     found, wanted = torch.load(checkpoint, weights_only=True)["fixed"], fixed(options, data)
     if found != wanted:
         raise DataError(f"{checkpoint} is of another training: it has {found}, wanted is {wanted}")
-
-
-def computes_bfloat16() -> bool:
-    """Whether the processor multiplies matrices of bfloat16 (AMX). With its vector units alone a step takes a
-    third longer than in f32, and where bfloat16 is emulated twelve times as long."""
-    return torch.cpu.get_capabilities().get("amx_bf16", False)
 
 
 def say(text: str) -> None:
@@ -127,7 +127,6 @@ class Training:
             {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
-        self.halves = computes_bfloat16()
         self.criterion = Criterion(options.height, options.width)
         self.progress = Progress()
         self.checkpoint = options.out.with_suffix(".pt")
@@ -148,6 +147,7 @@ class Training:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": dataclasses.asdict(self.progress),
+            "halves": self.options.halves,
             "history": self.history,
         }
         torch.save(state, part)
@@ -183,7 +183,7 @@ class Training:
     def step(self, batch: feed.Batch) -> tuple[tuple[float, float, float], float]:
         """One step; the parts of its loss, and of the budget the part that all processes go by."""
         # Weights stay f32; products of many are left to the processor's bfloat16 units.
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.halves):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.halves):
             answers = self.net(feed.input_of(batch.pictures))
         loss = self.criterion(answers.float(), *batch.animals())
         parts = (loss.box.item(), loss.object.item(), loss.posture.item())

@@ -224,9 +224,14 @@ fn a_herd_that_lies_still_stays_counted() {
 #[test]
 fn a_model_file_is_told_about() {
     let told = succeeded(animov(&["check", "model"]));
-    for part in
-        ["the built-in model", "Ultralytics", "416 x 256", "0 standing, 1 lying", "ms a picture"]
-    {
+    for part in [
+        "the built-in model",
+        "Ultralytics",
+        "416 x 320",
+        "the picture stretched over all of it",
+        "0 standing, 1 lying",
+        "ms a picture",
+    ] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     assert!(told.contains("standing counts as standing and total"), "{told}");

@@ -26,14 +26,12 @@ height, width = runtime.get_inputs()[0].shape[2:]
 for file in map(Path, files):
     picture = cv2.imread(str(file))
     cv2.imwrite(str(copies / f"{file.stem}.png"), picture)
-    fitted, place = data.letterbox(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), height, width)
+    fitted = data.stretched(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), height, width)
     (output,) = runtime.run(None, {"images": export.images_of(fitted[None]).numpy()})
     boxes = evaluate.found(output[0], export.reading_of(runtime).iou_max, confidence)
-    scale = max(picture.shape[1] / width, picture.shape[0] / height)
-    size = np.array((picture.shape[1], picture.shape[0]))
     seen = []
     for corners, score, label in zip(boxes.corners, boxes.score, boxes.label, strict=True):
-        ends = (corners.reshape(2, 2) - (place.left, place.top)) * scale / size
+        ends = corners.reshape(2, 2) / (width, height)
         (x0, y0), (x1, y1) = np.clip(ends, 0.0, 1.0).tolist()
         name = ("standing", "lying")[label]
         seen.append({"class": name, "confidence": float(score), "x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0})
