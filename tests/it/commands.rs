@@ -1,12 +1,12 @@
 //! The commands, as processes.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::oracle;
-use crate::support::{ANIMOV, Counted, Site, failed, line_with, succeeded};
+use crate::support::{ANIMOV, Counted, Site, failed, succeeded};
 
 fn herd() -> Vec<Counted> {
     let mut random = crate::support::Random(11);
@@ -65,13 +65,24 @@ fn the_demo_shows_windows_and_ends_when_told() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut out = demo.stdout.take().unwrap();
-    assert!(line_with(&mut out, &format!("http://127.0.0.1:{port}")).is_some());
-    assert!(line_with(&mut out, "lying").is_some());
-    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(&format!("http://127.0.0.1:{port}"))));
+    let rest = std::thread::spawn(move || lines.collect::<Vec<String>>());
     let ended =
         crate::support::within(crate::support::PATIENCE, "its end", || demo.try_wait().unwrap());
     assert!(ended.success());
+    // Minutes of whom was counted, and beside it of whom was drawn.
+    let rest = rest.join().unwrap();
+    let numbers = |line: &String| -> Option<[f64; 4]> {
+        let words: Vec<&str> = line.split_whitespace().skip(3).collect();
+        let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
+        numbers?.try_into().ok()
+    };
+    let minutes: Vec<[f64; 4]> = rest.iter().filter_map(numbers).collect();
+    let sum = |of: [usize; 2]| -> f64 { minutes.iter().map(|m| m[of[0]] + m[of[1]]).sum() };
+    let (counted, drawn) = (sum([0, 2]), sum([1, 3]));
+    assert!(3 <= minutes.len() && (counted - drawn).abs() < 0.2 * drawn, "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("animals a frame counted")), "{rest:#?}");
     let state = dir.path().join("state");
     let told = crate::support::animov(&["audit", "--state", state.to_str().unwrap()]);
     println!("{}", succeeded(told));

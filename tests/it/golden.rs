@@ -54,7 +54,7 @@ const MASKED: [&str; 9] = [
 ];
 
 /// Each route's requests. Every documented GET is here, or in [`ELSEWHERE`].
-const REQUESTS: [(&str, &[&str]); 30] = [
+const REQUESTS: [(&str, &[&str]); 32] = [
     ("/sources", &["/sources"]),
     ("/dates", &["/dates", "/dates?source=2"]),
     (
@@ -130,6 +130,23 @@ const REQUESTS: [(&str, &[&str]); 30] = [
             "/v1/sources/3/lying-share/1d",
             "/v1/sources/9/lying-share/1d",
             "/v1/sources/1/lying-share/1d?metric=lying",
+        ],
+    ),
+    (
+        "/v1/herd/{size}",
+        &[
+            "/v1/herd/1h?limit=2",
+            "/v1/herd/15m?sources=1,2&from=2026-03-29T00:30:00Z&order=oldest&limit=3",
+            "/v1/herd/1d",
+            "/v1/herd/1d?sources=9",
+        ],
+    ),
+    (
+        "/v1/sources/{source}/rhythm",
+        &[
+            "/v1/sources/1/rhythm?coverage_min=0",
+            "/v1/sources/2/rhythm?day=2026-03-29&days=3&coverage_min=0",
+            "/v1/sources/9/rhythm",
         ],
     ),
     ("/v1/prices", &["/v1/prices", "/v1/prices?from=2026-03-29&to=2026-03-28"]),

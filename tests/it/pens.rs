@@ -196,8 +196,7 @@ fn a_herd_that_lies_still_stays_counted() {
     );
     let film = dir.path().join("pen1.mp4");
     let site = Site::new(&format!(
-        "[detector]\nconfidence = 0.4\n[pipeline]\ncadence = \"5s\"\n[[camera]]\nsource = 1\n\
-         url = {:?}\nevery = \"5s\"\n",
+        "[pipeline]\ncadence = \"5s\"\n[[camera]]\nsource = 1\nurl = {:?}\nevery = \"5s\"\n",
         film.to_str().unwrap()
     ));
     let running = site.start_ready();
@@ -208,13 +207,12 @@ fn a_herd_that_lies_still_stays_counted() {
         (windows.len() == 30).then_some(windows)
     });
     let first = windows[0]["metrics"]["total"]["mean"].as_f64().unwrap();
-    assert!(3.0 < first, "{}", windows[0]);
+    assert!((first - 6.0).abs() <= 0.5, "{}", windows[0]);
     for window in &windows {
         assert_eq!(window["frames"], 12, "{window}");
         assert_eq!(window["coverage"], 1.0, "{window}");
         let total = &window["metrics"]["total"];
-        // What the encoder leaves of a still picture is not quite still. Boxes of which the
-        // model is sure are there all the time; that is what is looked at here.
+        // What the encoder leaves of a still picture is not quite still.
         let off = (total["mean"].as_f64().unwrap() - first).abs();
         assert!(off <= 0.05 * first, "{window} after {first}");
     }
@@ -240,7 +238,7 @@ fn a_model_file_is_told_about() {
 }
 
 /// A day of two pens that no training has seen, through film, model and comparison.
-/// What is asked for is looser than models/README.md tells, of many more pictures.
+/// models/README.md tells of more pens, and of many more pictures.
 #[test]
 fn the_built_in_model_counts_herds_that_it_has_not_seen() {
     for (seed, animals) in [("8000001", "6"), ("8000004", "20")] {
@@ -257,8 +255,8 @@ fn the_built_in_model_counts_herds_that_it_has_not_seen() {
         let share = &report["lying_share"]["error"];
         println!("pen {seed}: {total}, lying share off by {share}");
         assert_eq!(report["frames"]["compared"], 72);
-        assert!(total["mae_share"].as_f64().unwrap() < 0.08, "{total}");
-        assert!(share.as_f64().unwrap().abs() < 0.05, "{share}");
+        assert!(total["mae_share"].as_f64().unwrap() < 0.05, "{total}");
+        assert!(share.as_f64().unwrap().abs() < 0.02, "{share}");
         assert!(0.9 < report["boxes"]["postures"]["right"].as_f64().unwrap());
     }
 }
