@@ -193,8 +193,7 @@ struct Sum {
     /// Of those sources that give frames in windows so short.
     frames_seen: u64,
     frames_expected: u64,
-    open: bool,
-    corrected: bool,
+    status: Option<Status>,
     /// Means, added up.
     metrics: BTreeMap<Arc<str>, f64>,
 }
@@ -207,8 +206,7 @@ impl Sum {
             self.frames_seen += state.frames;
             self.frames_expected += state.frames_expected;
         }
-        self.open |= state.status == Status::Open;
-        self.corrected |= state.status == Status::Corrected;
+        self.status = Some(windows::joint_status(self.status.into_iter().chain([state.status])));
         for (name, histogram) in &state.metrics {
             let mean = histogram.statistics().map_or(0.0, |statistics| statistics.mean());
             *self.metrics.entry(Arc::clone(name)).or_default() += mean;
@@ -222,11 +220,6 @@ impl Sum {
         let animals = |metric: &Arc<str>| self.metrics.get(metric).copied().unwrap_or(0.0);
         let (lying, standing) = (animals(&postures.lying), animals(&postures.standing));
         let lying_share = share(lying, standing);
-        let status = match (self.open, self.corrected) {
-            (true, _) => Status::Open,
-            (false, true) => Status::Corrected,
-            (false, false) => Status::Final,
-        };
         HerdWindow {
             size: window.size.name(),
             start: window.start.to_string(),
@@ -235,7 +228,7 @@ impl Sum {
             missing: numbers(&mut asked.difference(&self.sources)),
             frames: self.frames,
             coverage: windows::ratio(self.frames_seen, self.frames_expected),
-            status: status.name(),
+            status: windows::joint_status(self.status).name(),
             lying,
             standing,
             lying_share,

@@ -236,8 +236,7 @@ struct Seen {
     lying: u64,
     standing: u64,
     total: u64,
-    open: bool,
-    corrected: bool,
+    status: Option<Status>,
 }
 
 impl Seen {
@@ -247,8 +246,7 @@ impl Seen {
         self.lying += seen(row, &postures.lying);
         self.standing += seen(row, &postures.standing);
         self.total += seen(row, &postures.total);
-        self.open |= row.status == Status::Open;
-        self.corrected |= row.status == Status::Corrected;
+        self.status = Some(windows::joint_status(self.status.into_iter().chain([row.status])));
     }
 
     fn suffices(&self, coverage_min: f64) -> bool {
@@ -264,11 +262,7 @@ impl Seen {
     }
 
     fn status(&self) -> Status {
-        match (self.open, self.corrected) {
-            (true, _) => Status::Open,
-            (false, true) => Status::Corrected,
-            (false, false) => Status::Final,
-        }
+        windows::joint_status(self.status)
     }
 }
 
@@ -297,16 +291,13 @@ fn hours(
         };
         of.add(row, postures);
     }
-    let usual = |days: &Vec<&Seen>| {
-        let shares: Vec<f64> = days.iter().filter_map(|seen| seen.lying_share()).collect();
-        let animals: Vec<f64> = days.iter().map(|seen| seen.animals()).collect();
-        (Spread::of(&shares), Spread::of(&animals))
-    };
     let hour = |hour: i8| {
         let before = by_hour.get(&hour).into_iter().flat_map(BTreeMap::values);
-        let counts = |seen: &&Seen| !seen.open && seen.suffices(coverage_min);
+        let counts = |seen: &&Seen| seen.status() != Status::Open && seen.suffices(coverage_min);
         let days: Vec<&Seen> = before.filter(counts).collect();
-        let (lying_share, animals) = usual(&days);
+        let shares: Vec<f64> = days.iter().filter_map(|seen| seen.lying_share()).collect();
+        let animals: Vec<f64> = days.iter().map(|seen| seen.animals()).collect();
+        let (lying_share, animals) = (Spread::of(&shares), Spread::of(&animals));
         let that = that_day.get(&hour).filter(|seen| seen.suffices(coverage_min));
         let that_day = that.map(|seen| ThatHour::of(seen, lying_share.as_ref()));
         let days = u32::try_from(days.len()).unwrap_or(u32::MAX);

@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use schemas::commit::{SeriesQuery, WindowState};
+use schemas::commit::{SeriesQuery, Status, WindowState};
 use schemas::source::SourceId;
 use schemas::stats::Histogram;
 use schemas::time::UnixMillis;
@@ -272,6 +272,17 @@ pub(crate) fn cut<T>(
     listed.truncate(limit);
     let last = listed.last().filter(|_| more);
     last.map(|last| part.behind(start(last)).to_string())
+}
+
+/// The status of several rows as one: open if one is open, else corrected if one is, else
+/// final.
+pub(crate) fn joint_status(rows: impl IntoIterator<Item = Status>) -> Status {
+    let certainty = |status: &Status| match status {
+        Status::Open => 0,
+        Status::Corrected => 1,
+        Status::Final => 2,
+    };
+    rows.into_iter().min_by_key(certainty).unwrap_or(Status::Final)
 }
 
 fn item(state: &WindowState) -> WindowItem {

@@ -15,7 +15,27 @@ const COVERAGE_HEIGHT = 12;
 /** What a window without a row of a metric says of it: it saw none. */
 export const NONE = { mean: 0, min: 0, max: 0, q1: 0, median: 0, q3: 0, std: 0 };
 
+/** What a window says of a metric that is one number. */
+export const exactly = (value) => ({ mean: value, min: value, max: value, q1: value, median: value, q3: value, std: 0 });
+
 let charts = 0;
+/** Of what each host was drawn last. */
+const drawn = new WeakMap();
+
+/**
+ * Draws what `plan` says into `host`, unless that was drawn there from the same `body` under the
+ * same `view` at the same width; nothing where it says null.
+ */
+export function drawAnew(host, body, view, plan, label) {
+  const of = JSON.stringify([view, host.clientWidth]);
+  const last = drawn.get(host);
+  if (host.hasChildNodes() && last?.body === body && last.of === of) return;
+  drawn.set(host, { body, of });
+  const planned = host.clientWidth === 0 ? null : plan();
+  if (planned === null) return host.replaceChildren();
+  draw(host, planned);
+  host.setAttribute("aria-label", label);
+}
 
 function svg(name, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, name);

@@ -29,6 +29,14 @@ export function fill(parent, child) {
 /** A copy of the template with this id. */
 export const copyOf = (id) => $(id).content.firstElementChild.cloneNode(true);
 
+/** Groups of a list of figures: each of `rows` is a term, a value, and a class. */
+export const figures = (rows) => rows.map(([term, value, className]) => {
+  const group = document.createElement("div");
+  group.className = className;
+  group.append(text("dt", `${term} `), text("dd", value));
+  return group;
+});
+
 /** A table; `columns` are names by id, those in `words` hold words and not numbers. */
 export function table(caption, columns, words, rows) {
   const element = document.createElement("table");

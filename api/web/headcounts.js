@@ -2,7 +2,7 @@
 // bring a file.
 
 import { Refused, ask, send } from "./ask.js";
-import { draw } from "./chart.js";
+import { drawAnew, exactly } from "./chart.js";
 import { $, fill, put, table, text } from "./dom.js";
 import { asked, period, remember, told, view } from "./state.js";
 import { Voice } from "./words.js";
@@ -20,8 +20,6 @@ export const choices = ["sources", "origins"];
 /** The answer, and what was asked for. */
 let quarters = { of: "", body: null };
 let files = [];
-/** Of what each plot was drawn. */
-const drawn = new WeakMap();
 /** Whether somebody chose the source of the file that is brought. */
 let typed = false;
 
@@ -77,25 +75,23 @@ export function show() {
 }
 
 function plot(host, items, metrics, label) {
-  const plan = JSON.stringify([view, host.clientWidth]);
-  const last = drawn.get(host);
-  if (host.hasChildNodes() && last?.body === quarters.body && last.plan === plan) return;
-  drawn.set(host, { body: quarters.body, plan });
+  drawAnew(host, quarters.body, view, () => planOf(items, metrics), label);
+}
+
+function planOf(items, metrics) {
   // What a quarter does not say is a hole, and not none.
   const windows = items.map(windowOf).filter((window) => metrics.every((name) => window.metrics[name].mean !== null));
-  if (windows.length === 0 || host.clientWidth === 0) return host.replaceChildren();
+  if (windows.length === 0) return null;
   const whole = view.origin === "camera" && !quarters.body.next_cursor;
   const from = (whole ? period().from : null) ?? windows[0].start;
   const to = Math.max(windows.at(-1).end, from + QUARTER);
   const colour = (metric) => (metric === "ratio" ? "metric-standing" : `metric-${metric}`);
-  draw(host, { windows, shown: metrics, from, to, known: windows.at(-1).end, voice: voiceOf(), colour });
-  host.setAttribute("aria-label", label);
+  return { windows, shown: metrics, from, to, known: windows.at(-1).end, voice: voiceOf(), colour };
 }
 
 /** A quarter in the chart's form. */
 function windowOf({ datetime, start, lying, standing, ratio_standing: ratio }) {
   const begin = Date.parse(start ?? `${datetime}Z`);
-  const exactly = (value) => ({ mean: value, min: value, max: value, q1: value, median: value, q3: value, std: 0 });
   const metrics = { lying: exactly(lying), standing: exactly(standing), ratio: exactly(ratio) };
   return { start: begin, end: begin + QUARTER, status: "final", coverage: 1, metrics };
 }

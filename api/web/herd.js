@@ -1,8 +1,8 @@
 // The herd: all sources together, and how each one's days usually go.
 
 import { ask } from "./ask.js";
-import { draw } from "./chart.js";
-import { $, copyOf, fill, hold, put, table, text } from "./dom.js";
+import { drawAnew, exactly } from "./chart.js";
+import { $, copyOf, figures, fill, hold, put, table } from "./dom.js";
 import { SPANS, asked, lastDay, period, serverNow, sourceName, told, view, wanted } from "./state.js";
 import { Voice } from "./words.js";
 
@@ -27,8 +27,6 @@ let answered = false;
 let herd = { of: "", at: -Infinity, body: null };
 /** By the source's number: the same, and the card that shows it. */
 const rhythms = new Map();
-/** Of what each plot was drawn. */
-const drawn = new WeakMap();
 
 export async function refresh() {
   answered = true;
@@ -87,18 +85,13 @@ function showHerd() {
   $("herd-shown").hidden = !newest;
   if (!newest) return;
   const percent = (share) => (share === null ? "–" : voice.number(share, "percent"));
-  const figures = [
+  const now = [
     [voice.metric("lying"), voice.number(newest.lying, "one"), "metric-lying"],
     [voice.metric("standing"), voice.number(newest.standing, "one"), "metric-standing"],
     [words.lyingShare, percent(newest.lying_share), "more"],
   ];
-  if (SHORT.includes(view.size)) figures.push([words.synchrony, percent(newest.synchrony), "more"]);
-  $("herd-now").replaceChildren(...figures.map(([term, value, colour]) => {
-    const group = document.createElement("div");
-    group.className = colour;
-    group.append(text("dt", `${term} `), text("dd", value));
-    return group;
-  }));
+  if (SHORT.includes(view.size)) now.push([words.synchrony, percent(newest.synchrony), "more"]);
+  $("herd-now").replaceChildren(...figures(now));
   const { missing, status } = newest;
   const said = [`${words.herdWindow(voice.dated(newest, view.size, serverNow()))} (${words.status[status]})`];
   if (missing.length) said.push(words.missing(missing.map(sourceName).join(", ")));
@@ -107,7 +100,7 @@ function showHerd() {
   put($("herd-caption"), said.join(" "));
   const { end } = windows.at(-1);
   const from = chosen ? windows[0].start : Math.max(windows[0].start, end - SPANS[view.size]);
-  plot($("herd-plot"), herd.body, () => ({
+  drawAnew($("herd-plot"), herd.body, view, () => ({
     windows: windows.filter(({ start }) => from <= start), shown: ["lying", "standing"], from, to: end,
     known: end, voice, colour: (metric) => `metric-${metric}`,
   }), words.herdChart);
@@ -117,8 +110,6 @@ function showHerd() {
   }));
   fill($("herd-table"), table(words.tableCaption(words.herdTitle), words.herdColumns, ["time", "missing", "status"], rows));
 }
-
-const exactly = (value) => ({ mean: value, min: value, max: value, q1: value, median: value, q3: value, std: 0 });
 
 /** A window of the herd in the chart's form. A source that is missing saw nothing of it. */
 function windowOf(item) {
@@ -148,7 +139,7 @@ function showRhythm({ source: number }, { element, body, of }) {
   put(part("summary"), words.table);
   part(".swatches").hidden = part(".plot").hidden = part("details").hidden = !seen;
   if (!seen) return;
-  plot(part(".plot"), body, () => rhythmPlan(body, voice), words.rhythmTitle(name));
+  drawAnew(part(".plot"), body, view, () => rhythmPlan(body, voice), words.rhythmTitle(name));
   const share = (value) => (value === null || value === undefined ? "–" : voice.number(100 * value, "one"));
   const rows = body.hours.map(({ hour, lying_share: usual, animals, that_day: that }) => ({
     hour: `${hour} h`, day: share(that?.lying_share), usual: share(usual?.mean), std: share(usual?.std),
@@ -178,16 +169,6 @@ function rhythmPlan(body, voice) {
   }));
   const colour = (metric) => (metric === "day" ? "metric-lying" : "metric-total");
   return { windows, shown: ["usual", "day"], banded: "usual", from, to: from + DAY, known: windows.at(-1).end, voice, colour };
-}
-
-function plot(host, body, plan, label) {
-  const of = JSON.stringify([view, host.clientWidth]);
-  const last = drawn.get(host);
-  if (host.hasChildNodes() && last?.body === body && last.of === of) return;
-  drawn.set(host, { body, of });
-  if (host.clientWidth === 0) return host.replaceChildren();
-  draw(host, plan());
-  host.setAttribute("aria-label", label);
 }
 
 export function forget() {

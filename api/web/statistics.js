@@ -6,7 +6,7 @@
 
 import { ask } from "./ask.js";
 import { NONE, draw } from "./chart.js";
-import { $, copyOf, hold, put, table, text } from "./dom.js";
+import { $, copyOf, figures, hold, put, table, text } from "./dom.js";
 import { colours, ordered } from "./metrics.js";
 import { SPANS, asked, period, serverNow, told, view, wanted } from "./state.js";
 
@@ -168,19 +168,14 @@ function showPicked(card) {
   const words = told.voice.words;
   const metrics = shown(card);
   const of = (metric) => window.metrics[metric] ?? NONE;
-  const mean = (metric) => [told.voice.metric(metric), told.voice.number(of(metric).mean, "one"), metric];
-  const figures = metrics.map(mean);
+  const mean = (metric) => [told.voice.metric(metric), told.voice.number(of(metric).mean, "one"), colour(card)(metric)];
+  const now = metrics.map(mean);
   if (metrics.length === 1) {
     const { median, q1, q3, min, max } = of(metrics[0]);
-    figures.push([words.columns.median, told.voice.number(median, "whole")],
-      [words.middle, `${told.voice.number(q1, "whole")}–${told.voice.number(q3, "whole")}`], [words.range, `${min}–${max}`]);
+    now.push([words.columns.median, told.voice.number(median, "whole"), "more"],
+      [words.middle, `${told.voice.number(q1, "whole")}–${told.voice.number(q3, "whole")}`, "more"], [words.range, `${min}–${max}`, "more"]);
   }
-  card.part(".now").replaceChildren(...figures.map(([term, value, metric]) => {
-    const group = document.createElement("div");
-    group.className = metric ? colour(card)(metric) : "more";
-    group.append(text("dt", `${term} `), text("dd", value));
-    return group;
-  }));
+  card.part(".now").replaceChildren(...figures(now));
   const when = told.voice.dated(window, card.size, serverNow());
   const clipped = card.older && period().from !== null ? ` ${words.clipped(told.voice.number(card.windows.length, "whole"))}` : "";
   put(card.part(".caption"), `${words.perPicture(when)} (${words.status[window.status]})${clipped}`);
@@ -222,8 +217,8 @@ function step(card, { key }) {
   if (!(key in moves)) return;
   pick(card, key === "Escape" ? null : windows[Math.min(Math.max(moves[key], 0), windows.length - 1)]);
   // Said aloud only here: a live region must not speak at every refresh.
-  const figures = [...card.part(".now").children].map((group) => group.textContent);
-  card.part(".spoken").textContent = [card.part(".caption").textContent, ...figures].join(", ");
+  const said = [...card.part(".now").children].map((group) => group.textContent);
+  card.part(".spoken").textContent = [card.part(".caption").textContent, ...said].join(", ");
 }
 
 function showTable(card) {
